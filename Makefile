@@ -1,0 +1,32 @@
+# Two commands from nothing:  make demo   and   make test
+# Each sets up a virtual environment in .venv first, and again whenever the two files below change.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.stamp
+
+.PHONY: demo test check format proofs clean
+
+demo: $(STAMP)            ## train on real handwritten digits, judge the result, write a report
+	$(BIN)/sparring train cdcgan --data digits --name demo
+
+test: $(STAMP)            ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(STAMP)           ## lint, format and types, as pre-commit and CI run them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sparring needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV)

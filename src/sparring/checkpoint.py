@@ -1,0 +1,141 @@
+"""Named state in and out of one safetensors file: atomic, and hashed by its own name.
+
+A file is called `<round>-<first 16 hex digits of its sha256>.safetensors`. Name and content appear together in
+one rename, so there is no moment at which one is there without the other, and a flipped byte is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from sparring.config import UserError
+from sparring.engine import State
+from sparring.files import replacing
+from sparring.game import Game
+
+FORMAT = "sparring-checkpoint-1"
+
+
+class CorruptCheckpointError(UserError):
+    """A file that is damaged, cut short, or not a checkpoint of ours."""
+
+
+def tensors_of(game: Game, state: State) -> dict[str, Tensor]:
+    """All tensors by name: `modules/...`, `averages/...`, `optimizers/...`."""
+    found: dict[str, Tensor] = {}
+    for name, module in game.modules.items():
+        found |= {f"modules/{name}/{key}": value for key, value in module.state_dict().items()}
+    for name, module in state.averages.items():
+        found |= {f"averages/{name}/{key}": value for key, value in module.state_dict().items()}
+    for name, optimizer in optimizers(game).items():
+        for index, slots in optimizer.state_dict()["state"].items():
+            found |= {f"optimizers/{name}/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+    return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
+
+
+def optimizers(game: Game) -> dict[str, torch.optim.Optimizer]:
+    """Each optimizer once, under the name of the first player that uses it."""
+    found: dict[int, tuple[str, torch.optim.Optimizer]] = {}
+    for player in game.players:
+        found.setdefault(id(player.optimizer), (player.name, player.optimizer))
+    return dict(found.values())
+
+
+def meta_of(game: Game, state: State) -> dict[str, Any]:
+    """What is not a tensor: counters and the optimizers' numbers."""
+    groups = {name: o.state_dict()["param_groups"] for name, o in optimizers(game).items()}
+    return {"format": FORMAT, "round": state.round, "drawn": state.drawn, "param_groups": groups}
+
+
+def save(folder: Path, game: Game, state: State, keep: int = 2) -> Path:
+    """Write the state into `folder`, then drop all but the last `keep` checkpoints. Raises OSError if it cannot."""
+    tensors = tensors_of(game, state)
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise FloatingPointError(f"{name} holds NaN or infinity, so this checkpoint is not written")
+    data = serialise(tensors, metadata={"sparring": json.dumps(meta_of(game, state))})
+    name = f"{state.round:08d}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    with replacing(folder / name) as file:
+        file.write(data)
+    for old in listed(folder)[:-keep]:
+        old.unlink(missing_ok=True)
+    return folder / name
+
+
+def listed(folder: Path) -> list[Path]:
+    """Checkpoints in a folder, oldest first."""
+    return sorted(folder.glob("[0-9]*-*.safetensors"))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(tensors, numbers) of one file. Raises `CorruptCheckpointError` where it is not whole, or not ours."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorruptCheckpointError(f"{path}: cannot be read: {error}") from None
+    expected = path.stem.rpartition("-")[2]
+    if hashlib.sha256(data).hexdigest()[:16] != expected:
+        raise CorruptCheckpointError(f"{path}: its content does not match the hash in its name; it is damaged")
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        meta = json.loads(header.get("__metadata__", {}).get("sparring", "{}"))
+        tensors = parse(data)
+    except (SafetensorError, ValueError, AttributeError) as error:
+        raise CorruptCheckpointError(f"{path}: not a safetensors file: {error}") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise CorruptCheckpointError(f"{path}: not a checkpoint of sparring (format {FORMAT})")
+    return tensors, meta
+
+
+def newest(folder: Path) -> Iterator[tuple[Path, CorruptCheckpointError | None]]:
+    """Checkpoints newest first, each with what is wrong with it; stops after the first good one."""
+    for path in reversed(listed(folder)):
+        try:
+            read(path)
+        except CorruptCheckpointError as error:
+            yield path, error
+            continue
+        yield path, None
+        return
+
+
+def restore(game: Game, state: State, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Put a checkpoint's content into the game and the state, in place."""
+    for name, module in game.modules.items():
+        load_module(module, under(tensors, f"modules/{name}/"), name)
+    for name, module in state.averages.items():
+        load_module(module, under(tensors, f"averages/{name}/"), f"average of {name}")
+    for name, optimizer in optimizers(game).items():
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, value in under(tensors, f"optimizers/{name}/").items():
+            index, _, slot = key.partition("/")
+            slots.setdefault(int(index), {})[slot] = value
+        groups = [
+            {key: tuple(value) if isinstance(value, list) and key == "betas" else value for key, value in g.items()}
+            for g in meta["param_groups"][name]
+        ]
+        optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    state.round, state.drawn = int(meta["round"]), int(meta["drawn"])
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Entries whose name begins with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def load_module(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """`module.load_state_dict`, with an error that names the network."""
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise CorruptCheckpointError(f"the checkpoint does not fit the network '{name}': {error}") from None

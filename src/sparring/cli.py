@@ -1,0 +1,349 @@
+"""The command: a table of functions. Results go to stdout, talk to stderr.
+
+Nothing here imports torch before it is needed, so that `sparring --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sparring import __version__
+from sparring.config import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from sparring.runs import Plan
+
+OVERVIEW = """\
+sparring: train, judge, explore and ship generative adversarial networks.
+
+  sparring train RECIPE [--data NAME|FOLDER|ZIP] [--any.field value]   train; results go to runs/
+  sparring resume RUN                 go on with a run that was stopped
+  sparring sample RUN [--label 7]     pictures from a trained run
+  sparring evaluate RUN               judge it against held-out data
+  sparring report RUN                 one HTML page with samples over time, curves and scores
+  sparring recipes                    what can be trained, at what cost, how well
+  sparring data list                  sets that have a name
+  sparring data inspect PATH          what is in a folder or zip of pictures, and what is wrong with it
+
+Every command explains itself with --help, e.g.  sparring train dcgan --help
+Start with:  sparring train cdcgan        (real handwritten digits, no download, under a minute)
+"""
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train a recipe."""
+    usage = (
+        "usage: sparring train RECIPE [--preset NAME] [--config run/config.json] [--data NAME|FOLDER|ZIP] "
+        "[--any.field value]\n"
+    )
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage)
+        recipes([])
+        print("\nAll settings of a recipe:  sparring train RECIPE --help")
+        return
+    from sparring import session
+
+    recipe, rest = arguments[0], list(arguments[1:])
+    if recipe.startswith("-"):
+        raise UserError(f"the recipe comes first: sparring train RECIPE {recipe} ...; see sparring recipes")
+    plan = parsed_plan(recipe, rest)
+    print(session.start_run(plan, Console(stderr=True)).path)
+
+
+def parsed_plan(recipe_name: str, arguments: list[str]) -> Plan:
+    """Flags over a preset, or over the configuration of an earlier run."""
+    import tyro
+
+    from sparring import recipes as table
+    from sparring.config import from_json, read_json
+    from sparring.data.settings import Data
+    from sparring.runs import How, Plan, read_config
+
+    recipe = table.find(recipe_name)
+    name, config = taken(arguments, "--preset"), taken(arguments, "--config")
+    data, how = Data(), How()
+    if config is not None:
+        if name is not None:
+            raise UserError("--config already has the numbers; leave --preset out")
+        read_json(Path(config))
+        written = read_config(Path(config).parent)
+        if written.recipe != recipe_name:
+            raise UserError(f"--config {config} is of the recipe {written.recipe}: sparring train {written.recipe} ...")
+        name, data = written.preset, written.data
+        model = from_json(recipe.Config, written.model, config)
+        how = dataclasses.replace(written.how, name=None)
+    else:
+        name, model = table.preset(recipe, name)
+    flat = tyro.conf.arg(name="")
+    flags = dataclasses.make_dataclass(
+        "Flags",
+        [("data", Annotated[Data, flat]), ("model", Annotated[recipe.Config, flat]), ("how", Annotated[How, flat])],
+        frozen=True,
+    )
+    about = f"{(recipe.__doc__ or '').strip()}\n\nPresets (--preset): {', '.join(recipe.PRESETS)}."
+    given: Any = tyro.cli(
+        flags,
+        prog=f"sparring train {recipe_name}",
+        description=about,
+        args=arguments,
+        default=flags(data=data, model=model, how=how),
+    )
+    return Plan(recipe_name, name, given.model, given.data, given.how)
+
+
+def taken(arguments: list[str], flag: str) -> str | None:
+    """The value of `--flag value` or `--flag=value`, removed from the list."""
+    for index, word in enumerate(arguments):
+        if word == flag:
+            if index + 1 == len(arguments):
+                raise UserError(f"{flag} needs a value")
+            arguments.pop(index)
+            return arguments.pop(index)
+        if word.startswith(f"{flag}="):
+            return arguments.pop(index).partition("=")[2]
+    return None
+
+
+def command(function: Callable[..., Any], arguments: Sequence[str], name: str) -> Any:
+    """Call a function with flags made of its signature."""
+    import tyro
+
+    return tyro.cli(function, prog=f"sparring {name}", args=list(arguments))
+
+
+def resume(arguments: Sequence[str]) -> None:
+    """Go on with a run."""
+
+    def run(path: positional(str)) -> None:  # type: ignore[valid-type]
+        """Go on with a run that was stopped or killed, from its last good checkpoint.
+
+        Args:
+            path: The run's folder, e.g. runs/dcgan-mnist-1.
+        """
+        from sparring import session
+
+        print(session.resume(path).path)
+
+    command(run, arguments, "resume")
+
+
+def positional(kind: type) -> Any:
+    """An argument without a flag."""
+    import tyro
+
+    return Annotated[kind, tyro.conf.Positional]
+
+
+def sample(arguments: Sequence[str]) -> None:
+    """Pictures from a trained run."""
+
+    def run(
+        path: positional(str),  # type: ignore[valid-type]
+        n: int = 64,
+        label: str | None = None,
+        seed: int = 0,
+        out: str | None = None,
+        separate: bool = False,
+    ) -> None:
+        """Draw samples of a trained run: one sheet, or a file each.
+
+        Args:
+            path: The run's folder, e.g. runs/cdcgan-mnist-1.
+            n: How many.
+            label: Name or number of a class, for models trained with labels.
+            seed: Another seed gives other samples.
+            out: A .png file for the sheet, or a folder with --separate; none: beside the run's report.
+            separate: A file per sample instead of one sheet.
+        """
+        from sparring import session, show
+
+        opened = session.load(path)
+        samples = opened.sample(n, label, seed)
+        suffix = f"samples-seed{seed}" + (f"-{label}" if label is not None else "")
+        target = Path(out) if out else Path(path) / (suffix if separate else f"{suffix}.png")
+        if opened.about.key != "image":
+            if opened.about.shape != (2,):
+                raise UserError(f"{path} makes points of shape {opened.about.shape}; use it from Python")
+            show.save_png(show.scatter(samples, samples), target)
+        elif separate:
+            for index, image in enumerate(samples):
+                show.save_png(show.picture(image), target / f"{index:05d}.png")
+        else:
+            columns = max(1, round(n**0.5))
+            show.save_png(show.enlarged(show.grid(samples, columns)), target)
+        print(target)
+
+    command(run, arguments, "sample")
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Judge a run."""
+
+    def run(
+        path: positional(str),  # type: ignore[valid-type]
+        split: str = "test",
+        samples: int = 10_000,
+        seed: int = 1,
+        against: str | None = None,
+    ) -> None:
+        """Judge a run's samples against held-out data; every score beside its floor. Prints JSON on stdout.
+
+        Args:
+            path: The run's folder.
+            split: test, validation or train.
+            samples: How many to draw, at most 10,000.
+            seed: Of the samples.
+            against: Another set than the run's own: a name, folder or zip.
+        """
+        import json
+
+        from sparring import session
+
+        opened = session.load(path)
+        other = dataclasses.replace(opened.written.data, data=against, labels=None) if against else None
+        result = opened.evaluate(split, samples, seed, other)
+        show_scores(result)
+        print(json.dumps(result, indent=1, ensure_ascii=False))
+
+    command(run, arguments, "evaluate")
+
+
+def show_scores(result: Mapping[str, Any]) -> None:
+    """A table for people, on stderr."""
+    console = Console(stderr=True)
+    if "metrics" not in result:
+        console.print(f"modes {result['modes']}, high quality {result['high quality share']:.1%}")
+        return
+    table = Table(title=f"{result['samples']} samples, judged by {result['extractor']['name']}")
+    for head, justify in (("score", "left"), ("value", "right"), ("floor: real", "right"), ("x floor", "right")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    table.add_column("better")
+    for name, row in result["metrics"].items():
+        times = f"{row['times_floor']:.2f}" if "times_floor" in row else ""
+        table.add_row(name, f"{row['value']:.4f}", f"{row['floor']:.4f}", times, row["better"])
+    console.print(table)
+
+
+def report(arguments: Sequence[str]) -> None:
+    """Write a run's page."""
+
+    def run(path: positional(str)) -> None:  # type: ignore[valid-type]
+        """Write report.html (one file, no network needed), grid.png and learning.gif into the run's folder.
+
+        Args:
+            path: The run's folder.
+        """
+        from sparring.report import write_report
+
+        print(write_report(Path(path)))
+
+    command(run, arguments, "report")
+
+
+def recipes(arguments: Sequence[str]) -> None:
+    """The table of recipes."""
+    from sparring.recipes import RECIPES, measured
+
+    figures = measured()
+    table = Table()
+    for head in ("recipe", "for", "paper", "measured cost", "measured score"):
+        table.add_column(head, overflow="fold")
+    for name, entry in RECIPES.items():
+        found = figures.get(name, {})
+        table.add_row(name, entry.purpose, entry.paper, found.get("cost", ""), found.get("score", ""))
+    Console().print(table)
+
+
+def data(arguments: Sequence[str]) -> None:
+    """Sets by name, or what is in a folder."""
+    if not arguments or arguments[0] not in ("list", "inspect"):
+        word = arguments[0] if arguments else ""
+        hint = did_you_mean(word, ["list", "inspect"]) if word and not word.startswith("-") else ""
+        print(f"usage: sparring data list\n       sparring data inspect PATH [--size 64] [--labels FILE]{hint}")
+        if hint or (word and not word.startswith("-")):
+            raise UserError(f"data: '{word}' is neither list nor inspect{hint}")
+        return
+    if arguments[0] == "list":
+        from sparring.data import NAMED
+
+        table = Table()
+        table.add_column("name")
+        table.add_column("what")
+        for name, entry in NAMED.items():
+            table.add_row(name, entry.what)
+        Console().print(table)
+        return
+    command(inspect, arguments[1:], "data inspect")
+
+
+def inspect(path: str, size: str = "64", labels: str | None = None) -> None:
+    """Decode every picture of a folder or zip and tell what was found. Bad files are all named, with the reason.
+
+    Args:
+        path: A folder or a .zip file.
+        size: As for training.
+        labels: A CSV or JSON file of file name and label.
+    """
+    from sparring.data.pictures import inspect_pictures
+    from sparring.data.settings import Data
+
+    found = inspect_pictures(Path(path), Data(data=path, size=size, labels=labels))
+    print(f"{found.good} good pictures, {len(found.bad)} bad files, {found.duplicates} copies")
+    for title, counts in (("sizes", found.sizes), ("modes", found.modes)):
+        most = sorted(counts.items(), key=lambda item: -item[1])
+        print(
+            f"{title}: "
+            + ", ".join(f"{name} ({count})" for name, count in most[:12])
+            + (" ..." if len(most) > 12 else "")
+        )
+    for note in found.notes:
+        print(f"note: {note}")
+    for name, reason in found.bad:
+        print(f"bad: {name}: {reason}")
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "train": train,
+    "resume": resume,
+    "sample": sample,
+    "evaluate": evaluate,
+    "report": report,
+    "recipes": recipes,
+    "data": data,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 2 a mistake that the message explains, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(OVERVIEW)
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"sparring {__version__}")
+        return 0
+    try:
+        if words[0] not in COMMANDS:
+            raise UserError(
+                f"there is no command '{words[0]}'{did_you_mean(words[0], list(COMMANDS))}; see sparring --help"
+            )
+        COMMANDS[words[0]](words[1:])
+        sys.stdout.flush()
+        return 0
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        return 130
+    except BrokenPipeError:  # `sparring recipes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

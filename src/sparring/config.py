@@ -1,0 +1,152 @@
+"""Settings: frozen dataclasses <-> JSON, and names <-> values (`resolve`)."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: the message names the setting, its value and the fix."""
+
+
+_outside_code = contextvars.ContextVar("outside_code", default=True)
+
+
+@contextlib.contextmanager
+def no_outside_code() -> Iterator[None]:
+    """Within it, `resolve` imports nothing: for run folders from elsewhere, which must not execute code.
+
+    What it gives instead raises when it is used, so that sampling works and training does not.
+    """
+    token = _outside_code.set(False)
+    try:
+        yield
+    finally:
+        _outside_code.reset(token)
+
+
+class Withheld:
+    """Stands for outside code that was not imported; any use of it is a `UserError`."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UserError(self._reason)
+
+
+def did_you_mean(word: str, choices: Iterator[str] | list[str]) -> str:
+    """` (did you mean 'hinge'?)`, or an empty string."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def resolve(text: str, choices: Mapping[str, T], setting: str) -> T:
+    """The value called `text`: a name in `choices`, else `module:name`, else `path/to/file.py:name`.
+
+    The package's strings all end here. `setting` is what the user calls it, for the error message.
+    """
+    if text in choices:
+        return choices[text]
+    module_name, colon, name = text.rpartition(":")
+    if not colon or not module_name:
+        listed = ", ".join(choices)
+        raise UserError(
+            f"{setting}: '{text}' is not one of {listed}{did_you_mean(text, list(choices))}. "
+            f"Your own goes as 'module:name' or 'file.py:name'."
+        )
+    if not _outside_code.get():
+        return Withheld(f"{setting}={text} is code outside the package; reading a run does not execute it")  # type: ignore[return-value]
+    module = _import(module_name, setting)
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise UserError(f"{setting}: {module_name} has no '{name}'{did_you_mean(name, public)}")
+    value: T = getattr(module, name)
+    return value
+
+
+def is_outside(text: str, choices: Mapping[str, Any]) -> bool:
+    """True when `text` names code outside the package."""
+    return text not in choices and ":" in text
+
+
+def _import(name: str, setting: str) -> Any:
+    try:
+        if not name.endswith(".py"):
+            return importlib.import_module(name)
+        path = Path(name).expanduser().resolve()
+        if not path.is_file():
+            raise UserError(f"{setting}: there is no file {path}")
+        spec = importlib.util.spec_from_file_location(f"sparring_user_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses and pickling-free copies look their module up
+        spec.loader.exec_module(module)
+        return module
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{setting}: importing {name} failed: {type(error).__name__}: {error}") from error
+
+
+def to_json(value: Any) -> Any:
+    """A dataclass (nested) as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(kind: type[T], values: Any, where: str) -> T:
+    """`values` (plain JSON) as a `kind`, checked: unknown names and wrong types are errors that name their path."""
+    import pydantic
+
+    try:
+        return pydantic.TypeAdapter(_strict(kind)).validate_python(values)
+    except pydantic.ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            path = ".".join(str(part) for part in problem["loc"])
+            hint = did_you_mean(str(problem["loc"][-1]), _field_names(kind)) if problem["loc"] else ""
+            wrong = "" if "nexpected" in problem["msg"] else f", not {problem['input']!r}"
+            lines.append(f"{where}: {path}: {problem['msg']}{wrong}{'' if wrong else hint}")
+        raise UserError("\n".join(lines)) from None
+
+
+def _strict(kind: type[T]) -> type[T]:
+    """Forbid unknown keys, in nested dataclasses too (pydantic reads this attribute of a plain dataclass)."""
+    if dataclasses.is_dataclass(kind):
+        kind.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
+    return kind
+
+
+def _field_names(kind: Any) -> list[str]:
+    return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file, or a `UserError` that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None

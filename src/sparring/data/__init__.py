@@ -1,0 +1,80 @@
+"""Sources of samples. `open_data(Data(data="mnist"))` gives the splits of whatever the user named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sparring.config import UserError, did_you_mean, is_outside, resolve
+from sparring.data.digits import open_digits
+from sparring.data.idx import open_idx
+from sparring.data.pictures import open_pictures
+from sparring.data.settings import Data
+from sparring.data.shapes import open_shapes
+from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
+from sparring.data.toys import open_toy
+
+__all__ = [
+    "NAMED", "About", "Batch", "Data", "Source", "Splits", "TensorSource",
+    "carve", "open_data", "subset", "tensor_source",
+]  # fmt: skip
+
+
+class Named(NamedTuple):
+    """A set that has a name."""
+
+    what: str
+    open: Callable[[Data], Splits]
+
+
+NAMED: Mapping[str, Named] = {
+    "digits": Named("1,797 handwritten digits, 8x8 gray; comes with the package (UCI)", open_digits),
+    "shapes": Named("drawn on the fly: shape, colour, size, place, turn, with captions; 32x32 rgb", open_shapes),
+    "ring": Named("points: 8 Gaussians on a circle", partial(open_toy, "ring")),
+    "grid": Named("points: 25 Gaussians on a square grid", partial(open_toy, "grid")),
+    "lines": Named("points: two parallel lines", partial(open_toy, "lines")),
+    "swiss-roll": Named("points: a spiral", partial(open_toy, "swiss-roll")),
+    "mnist": Named("70,000 handwritten digits, 28x28 gray; downloaded once", partial(open_idx, "mnist")),
+    "fashion-mnist": Named(
+        "70,000 pieces of clothing, 28x28 gray; downloaded once", partial(open_idx, "fashion-mnist")
+    ),
+    "kmnist": Named("70,000 Japanese characters, 28x28 gray; downloaded once", partial(open_idx, "kmnist")),
+    "emnist": Named("131,600 letters and digits, 28x28 gray; downloaded once", partial(open_idx, "emnist")),
+}
+
+
+def open_data(settings: Data) -> dict[str, Source]:
+    """The splits "train", "test" and, where `settings.validation` asks for one, "validation".
+
+    Raises `UserError` for a name, path or content that cannot be used, saying what to do.
+    """
+    for name in ("test", "validation"):
+        share = getattr(settings, name)
+        if not 0 <= share < 1 or (name == "test" and share == 0):
+            raise UserError(f"{name}={share} is not a share of the data; give a number between 0 and 1, such as 0.1")
+    splits = dict(_opened(settings))
+    if settings.validation:
+        splits["train"], splits["validation"] = carve(splits["train"], settings.validation, seed=1)
+    return splits
+
+
+def _opened(settings: Data) -> Splits:
+    if settings.data in NAMED:
+        return NAMED[settings.data].open(settings)
+    path = Path(settings.data).expanduser()
+    if is_outside(settings.data, NAMED) and not path.exists():
+        function: Callable[[Data], Splits] = resolve(settings.data, {}, "data")
+        splits = function(settings)
+        if not isinstance(splits, Mapping) or "train" not in splits:
+            raise UserError(
+                f"data={settings.data} must return a mapping with a 'train' source, not {type(splits).__name__}"
+            )
+        return splits
+    if path.exists() or "/" in settings.data or "." in settings.data:
+        return open_pictures(path, settings)
+    raise UserError(
+        f"data: '{settings.data}' is neither a folder or zip file here nor one of {', '.join(NAMED)}"
+        f"{did_you_mean(settings.data, list(NAMED))}"
+    )

@@ -1,0 +1,90 @@
+"""Batches by number. Order and augmentation are pure functions of (seed, epoch, index): no state to save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sparring.config import UserError
+from sparring.data.source import Source
+from sparring.seeds import hashed, mix
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Changes of pictures that keep their meaning."""
+
+    flip: bool = False
+    """Mirror every second picture."""
+    shift: int = 0
+    """Move by up to so many pixels each way; the border shows the darkest value of the data range."""
+
+
+def batches(
+    source: Source,
+    batch: int,
+    seed: int,
+    start: int = 0,
+    augment: Augment | None = None,
+    device: torch.device | None = None,
+) -> Iterator[dict[str, Tensor]]:
+    """Endless batches from number `start` on, on `device`; pictures as float32 in [-1, 1].
+
+    Each epoch is a new order of all samples; the last few that do not fill a batch wait for another epoch.
+    """
+    n = len(source)
+    if batch > n:
+        raise UserError(f"batch={batch} is larger than the {n} samples of {source.about.name}; use --batch {n} or less")
+    if batch < 1:
+        raise UserError(f"batch={batch} must be at least 1")
+    per_epoch = n // batch
+    number, epoch, order = start, -1, torch.empty(0)
+    while True:
+        if number // per_epoch != epoch:
+            epoch = number // per_epoch
+            order = torch.randperm(n, generator=torch.Generator().manual_seed(mix(seed, epoch)))
+        first = number % per_epoch * batch
+        index = order[first : first + batch]
+        columns = source[index]
+        if augment is not None and "image" in columns:
+            keys = hashed(index, mix(seed + 1, epoch))
+            columns["image"] = augmented(columns["image"], keys, augment)
+        yield {name: ready(name, column, device) for name, column in columns.items()}
+        number += 1
+
+
+def ready(name: str, column: Tensor, device: torch.device | None) -> Tensor:
+    """Bytes travel to the device; there pictures become float32 in [-1, 1], channels last."""
+    column = column.to(device, non_blocking=True)
+    if name != "image":
+        return column
+    return to_float(column).contiguous(memory_format=torch.channels_last)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1]."""
+    return images.float().mul_(2 / 255).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Float in [-1, 1] -> uint8, rounded to nearest and clamped: the quantiser of every score and picture."""
+    return images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def augmented(images: Tensor, keys: Tensor, augment: Augment) -> Tensor:
+    """(n, C, H, W) uint8 -> the same, changed as (n,) `keys` say."""
+    if augment.flip:
+        images = torch.where((keys & 1).bool()[:, None, None, None], images.flip(3), images)
+    if augment.shift:
+        span = 2 * augment.shift + 1
+        down, right = (keys >> 8 & 0xFFFF) % span, (keys >> 24 & 0xFFFF) % span
+        n, _, height, width = images.shape
+        padded = torch.nn.functional.pad(images, [augment.shift] * 4)
+        rows = (down[:, None] + torch.arange(height))[:, None, :, None]
+        columns = (right[:, None] + torch.arange(width))[:, None, None, :]
+        channels = torch.arange(images.shape[1])[None, :, None, None]
+        images = padded[torch.arange(n)[:, None, None, None], channels, rows, columns]
+    return images

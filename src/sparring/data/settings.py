@@ -1,0 +1,26 @@
+"""How a user says which data, and how to read it: the flags `--data`, `--size`, `--fit` and their kin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which data, and how they are read. `sparring data list` shows the names."""
+
+    data: str = "digits"
+    """A name (`digits`, `mnist`, `ring`, `shapes`, ...), a folder or zip of pictures, or `file.py:function`."""
+    size: str | int | None = None
+    """Height and width of the pictures, `64` or `64x48`; none keeps a set's own size (64 for your own pictures)."""
+    color: Literal["auto", "gray", "rgb", "rgba"] = "auto"
+    """Channels; auto keeps a set's own, and for your own pictures takes gray, rgb or rgba as they need."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How another shape is brought to size: cut the centre, add a border, or distort."""
+    labels: str | None = None
+    """A CSV or JSON file of `file name, label`; otherwise sub-folders, where there are any, name the classes."""
+    test: float = 0.1
+    """Share held out for judging, when the set has no test split of its own."""
+    validation: float = 0.0
+    """Share of the training split set aside for choosing settings (`evaluate --split validation`)."""

@@ -1,0 +1,132 @@
+"""What every data set is: sized, indexable by a tensor of indices, and described by an `About`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Batch = Mapping[str, Tensor]
+Splits = Mapping[str, "Source"]  # "train" always; "validation" and "test" where there are any
+
+
+@dataclass(frozen=True)
+class About:
+    """The facts about a source that a recipe builds its networks from, and a run writes down."""
+
+    name: str
+    """What the user called it, e.g. `mnist`."""
+    key: str
+    """The column that a game models: `image` (uint8, (N, C, H, W)) or `point` (float32, (N, D))."""
+    shape: tuple[int, ...]
+    """Of one sample: (C, H, W), or (D,)."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes that the column `label` (int64, (N,)) counts; empty when there are no labels."""
+    invented: bool = False
+    """The classes are clusters found by a program; their numbers mean nothing to a person."""
+    prior: tuple[float, ...] = ()
+    """Share of each class in the training split; sums to 1."""
+    sha256: str = ""
+    """Hash of the content of this split, so that results and caches are tied to data, never to a name."""
+    notes: tuple[str, ...] = field(default=())
+    """Sentences for the user: where it was found, its licence, what was left out and why."""
+
+
+class Source(Protocol):
+    """Samples by number. Nothing here is random: order and augmentation belong to the loader."""
+
+    @property
+    def about(self) -> About:
+        """Its facts."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        """(n,) int64 indices -> columns of n rows each: `image` or `point`, and `label` where there is one."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TensorSource:
+    """Columns held in memory, or memory-mapped (`torch.from_numpy(np.memmap)` works the same)."""
+
+    about: About
+    columns: Mapping[str, Tensor]
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(column) for name, column in self.columns.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"columns of {self.about.name} differ in length: {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.columns[self.about.key])
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        return {name: column[index] for name, column in self.columns.items()}
+
+
+def content_hash(columns: Mapping[str, Tensor]) -> str:
+    """sha256 over names, types, shapes and bytes of the columns, in order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(columns):
+        column = columns[name].contiguous()
+        digest.update(f"{name} {column.dtype} {tuple(column.shape)}\n".encode())
+        digest.update(column.numpy().data)
+    return digest.hexdigest()
+
+
+def class_prior(labels: Tensor, classes: int) -> tuple[float, ...]:
+    """Share of each of `classes` among (N,) labels."""
+    counts = torch.bincount(labels, minlength=classes).double()
+    return tuple((counts / counts.sum().clamp(min=1)).tolist())
+
+
+def tensor_source(about: About, columns: Mapping[str, Tensor]) -> TensorSource:
+    """A `TensorSource` whose hash and class shares are filled in from its columns."""
+    prior = class_prior(columns["label"], len(about.classes)) if about.classes else ()
+    return TensorSource(replace(about, sha256=content_hash(columns), prior=prior), columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a source that is too large to copy."""
+
+    about: About
+    source: Source
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        return self.source[self.rows[index]]
+
+
+def subset(source: Source, index: Tensor) -> Source:
+    """The rows named by (n,) `index`, as a source of its own with its own hash and class shares."""
+    if isinstance(source, TensorSource):
+        return tensor_source(source.about, source[index])
+    sha256 = hashlib.sha256(source.about.sha256.encode() + index.numpy().tobytes()).hexdigest()
+    about, rows = source.about, Rows(source.about, source, index)
+    if about.classes:
+        labels = torch.cat([source[part]["label"] for part in torch.split(index, 1024)])
+        about = replace(about, prior=class_prior(labels, len(about.classes)))
+    return replace(rows, about=replace(about, sha256=sha256))
+
+
+def carve(train: Source, fraction: float, seed: int = 0) -> tuple[Source, Source]:
+    """Split off a random `fraction` (0 < fraction < 1) of `train`: (what stays, what is set aside).
+
+    The choice is a function of (length, fraction, seed) alone, and at least one row lands on each side.
+    """
+    n = len(train)
+    count = min(max(round(n * fraction), 1), n - 1)
+    if count < 1:
+        raise ValueError(f"{train.about.name} has {n} sample(s); at least 2 are needed to hold some out")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return subset(train, order[count:].sort().values), subset(train, order[:count].sort().values)

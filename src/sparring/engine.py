@@ -1,0 +1,210 @@
+"""The only training loop in the package. It does not know what a GAN is."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sparring.average import follow, shadow
+from sparring.game import Batch, Game, Loss, Player
+from sparring.seeds import mix
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class NonFiniteLossError(Exception):
+    """A loss became NaN or infinite; says which term of which player, when, and what to try."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long and how precisely; what is learnt is the game's affair."""
+
+    rounds: int
+    batch: int
+    seed: int = 0
+    precision: Precision = "float32"
+    check_every: int = 10
+    """Rounds between looks at the losses. Each look waits for the device, so it is not done every round."""
+
+
+@dataclass
+class State:
+    """What training adds to the modules and optimizers: with it, a run goes on as if it had never stopped."""
+
+    round: int = 0
+    """Rounds done."""
+    drawn: int = 0
+    """Batches taken from the source."""
+    averages: dict[str, nn.Module] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means of every term over the rounds since the last look, by `player/term`."""
+
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Handed out after each round."""
+
+    state: State
+    losses: Losses | None
+    """Every `check_every` rounds and after the last one."""
+
+
+def device_of(game: Game) -> torch.device:
+    """Where the game's first parameter lives."""
+    return next(p.device for module in game.modules.values() for p in module.parameters())
+
+
+def start(game: Game, state: State | None = None) -> State:
+    """A state for a new game: averages begin as copies of the live modules."""
+    if state is not None:
+        return state
+    names = game.averaged if game.average is not None else ()
+    return State(averages={name: shadow(game.modules[name]) for name in names})
+
+
+@contextlib.contextmanager
+def only(player: Player, game: Game) -> Iterator[list[Tensor]]:
+    """Freeze all that this player does not own, so that no work is spent on what may not move."""
+    owned = [p for group in player.optimizer.param_groups for p in group["params"]]
+    ids = {id(p) for p in owned}
+    others = [p for m in game.modules.values() for p in m.parameters() if id(p) not in ids and p.requires_grad]
+    for p in others:
+        p.requires_grad_(False)
+    try:
+        yield owned
+    finally:
+        for p in others:
+            p.requires_grad_(True)
+
+
+def update(game: Game, player: Player, batch: Batch, precision: Precision = "float32") -> Loss:
+    """One turn: differentiate the sum of the player's terms with respect to what it owns, and step."""
+    with only(player, game) as owned:
+        with autocast(game, precision):
+            loss = player.loss(batch)
+        gradients = torch.autograd.grad(sum_of(loss.terms), owned, allow_unused=True)
+    for parameter, gradient in zip(owned, gradients, strict=True):
+        parameter.grad = gradient
+    player.optimizer.step()
+    player.optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def autocast(game: Game, precision: Precision) -> torch.autocast:
+    """The precision of products and convolutions; weights, penalties and losses stay in float32."""
+    return torch.autocast(device_of(game).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def sum_of(terms: Mapping[str, Tensor]) -> Tensor:
+    """The scalar that is differentiated."""
+    return torch.stack([term.float() for term in terms.values()]).sum()
+
+
+def rounds(game: Game, batches: Iterator[Batch], settings: Train, state: State | None = None) -> Iterator[Round]:
+    """Train from `state` to `settings.rounds`, handing out each round as it is done.
+
+    `batches` begins with batch number `state.drawn`. All randomness of a round comes from (seed, round), so
+    stopping between rounds and going on later changes nothing.
+    """
+    state = start(game, state)
+    for module in game.modules.values():
+        module.train()
+    recent: list[dict[str, Tensor]] = []
+    while state.round < settings.rounds:
+        torch.manual_seed(mix(settings.seed, state.round))
+        if game.on_round is not None:
+            game.on_round(state.round / settings.rounds)
+        recent.append(one_round(game, batches, settings, state))
+        if game.average is not None:
+            for name, average in state.averages.items():
+                follow(average, game.modules[name], game.average.at(state.round))
+        state.round += 1
+        look = state.round % settings.check_every == 0 or state.round == settings.rounds
+        losses = summarise(recent, state.round) if look else None
+        if look:
+            recent = []
+        yield Round(state, losses)
+
+
+def one_round(game: Game, batches: Iterator[Batch], settings: Train, state: State) -> dict[str, Tensor]:
+    """Every player's turns; returns detached terms and watched values by `player/term`."""
+    shared: Batch | None = None
+    record: dict[str, Tensor] = {}
+    for player in game.players:
+        if not player.acts(state.round):
+            continue
+        for turn in range(player.repeat):
+            if game.prepare is None or turn > 0:
+                batch = take(batches, state)
+            else:
+                if shared is None:
+                    shared = prepared(game, take(batches, state), settings.precision)
+                batch = shared
+            loss = update(game, player, batch, settings.precision)
+        for name, value in (*loss.terms.items(), *loss.watch.items()):
+            record[f"{player.name}/{name}"] = value.detach()
+    return record
+
+
+def take(batches: Iterator[Batch], state: State) -> Batch:
+    """The next batch, counted."""
+    state.drawn += 1
+    return next(batches)
+
+
+def prepared(game: Game, batch: Batch, precision: Precision) -> Batch:
+    """The batch with what players share added."""
+    assert game.prepare is not None
+    with autocast(game, precision):
+        return game.prepare(batch)
+
+
+def summarise(recent: Sequence[Mapping[str, Tensor]], last_round: int) -> Losses:
+    """Means by name; raises `NonFiniteLossError` naming the first bad term. Waits for the device once."""
+    names = sorted({name for row in recent for name in row})
+    filled = [[row.get(name) for name in names] for row in recent]
+    flat = [value.float() for row in filled for value in row if value is not None]
+    values = iter(torch.stack(flat).tolist())
+    table = [[None if value is None else next(values) for value in row] for row in filled]
+    for offset, row in enumerate(table):
+        for name, number in zip(names, row, strict=True):
+            if number is not None and not math.isfinite(number):
+                raise NonFiniteLossError(_explain(name, number, last_round - len(recent) + offset))
+    columns = ([n for n in column if n is not None] for column in zip(*table, strict=True))
+    return Losses({name: sum(c) / len(c) for name, c in zip(names, columns, strict=True)})
+
+
+def _explain(name: str, value: float, round_number: int) -> str:
+    player, _, term = name.partition("/")
+    return (
+        f"the term '{term}' of player '{player}' became {value} in round {round_number}. "
+        f"Usual causes: a learning rate that is too high (try half), an objective whose loss is unbounded, "
+        f"or a penalty that overflows (try precision=float32). The last good checkpoint is kept"
+    )
+
+
+def train(
+    game: Game,
+    batches: Iterator[Batch],
+    settings: Train,
+    state: State | None = None,
+    record: Callable[[Round], bool | None] | None = None,
+) -> State:
+    """Run `rounds` to their end, or until `record` returns True."""
+    state = start(game, state)
+    for done in rounds(game, batches, settings, state):
+        if record is not None and record(done):
+            break
+    return state

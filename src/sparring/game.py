@@ -1,0 +1,218 @@
+"""A game: modules, and players who learn from each other. The engine plays it without knowing what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.average import Average, batch_norms
+from sparring.config import UserError, did_you_mean
+from sparring.objectives import Objective
+from sparring.penalties import Penalty
+
+Batch = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a player's loss function returns. All values are scalars."""
+
+    terms: Mapping[str, Tensor]
+    """Summed and differentiated; recorded by name."""
+    watch: Mapping[str, Tensor] = field(default_factory=dict)
+    """Recorded only."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """Who learns, from what, and when."""
+
+    name: str
+    loss: Callable[[Batch], Loss]
+    """Pure: reads the batch and the modules, moves nothing."""
+    optimizer: torch.optim.Optimizer
+    """Owns what this player may move; everything else is frozen in its turn. Two players may share one."""
+    repeat: int = 1
+    """Turns per round."""
+    every: int = 1
+    """Acts in every so many-th round."""
+    start: int = 0
+    stop: int | None = None
+    """Acts in rounds start <= round < stop."""
+
+    def acts(self, round_number: int) -> bool:
+        """Whether it has a turn in this round."""
+        inside = self.start <= round_number and (self.stop is None or round_number < self.stop)
+        return inside and (round_number - self.start) % self.every == 0
+
+
+@dataclass(frozen=True)
+class Game:
+    """Everything that is trained, by whom, and how samples are made of it."""
+
+    modules: Mapping[str, nn.Module]
+    """ALL state that must survive: an image pool or an adaptive probability is a buffer of a module."""
+    players: Sequence[Player]
+    draw: Callable[[int, torch.Generator | None], dict[str, Tensor]] | None = None
+    """(n, random numbers) -> what n samples are made from, e.g. `latent` (n, d) and `label` (n,)."""
+    sample: Callable[[Mapping[str, Any], Batch], Tensor] | None = None
+    """(live or averaged modules, what `draw` gives) -> samples, in the data's range of [-1, 1]."""
+    averaged: Sequence[str] = ("generator",)
+    average: Average | None = None
+    prepare: Callable[[Batch], dict[str, Tensor]] | None = None
+    """Runs once a round, with gradients, on the batch of everybody's first turn: what players share."""
+    on_round: Callable[[float], None] | None = None
+    """Progress in [0, 1), before each round: schedules."""
+
+    def player(self, name: str) -> Player:
+        """The player of that name."""
+        for player in self.players:
+            if player.name == name:
+                return player
+        names = [player.name for player in self.players]
+        raise UserError(f"no player named '{name}'; this game has {names}{did_you_mean(name, names)}")
+
+    def with_player(self, name: str, **changes: Any) -> Game:
+        """The same game, one player changed: `game.with_player("discriminator", every=4)`."""
+        changed = replace(self.player(name), **changes)
+        return replace(self, players=[changed if p.name == name else p for p in self.players])
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Where samples come from: normal (or uniform in [-1, 1]) latents, and labels by their share."""
+
+    size: int
+    prior: Sequence[float] = ()
+    """Share of each class; empty for no labels."""
+    uniform: bool = False
+
+    def noise(self, n: int, device: torch.device | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """(n, size) float32, made on `device` from its own random stream or from `generator`."""
+        if self.uniform:
+            return torch.rand(n, self.size, device=device, generator=generator) * 2 - 1
+        return torch.randn(n, self.size, device=device, generator=generator)
+
+    def __call__(self, n: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """`latent` (n, size), and `label` (n,) int64 when there is a prior; on the CPU, so alike everywhere."""
+        cpu = torch.device("cpu")
+        latent = self.noise(n, cpu, generator)
+        if not self.prior:
+            return {"latent": latent}
+        shares = torch.tensor(self.prior, dtype=torch.float64, device=cpu)
+        return {"latent": latent, "label": torch.multinomial(shares, n, replacement=True, generator=generator)}
+
+
+def linear_decay(optimizers: Sequence[torch.optim.Optimizer], start: float, end: float) -> Callable[[float], None]:
+    """Learning rates constant until progress `start`, then on a line to `end` times themselves at progress 1."""
+    initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+
+    def on_round(progress: float) -> None:
+        done = max(0.0, progress - start) / max(1e-9, 1 - start)
+        scale = 1 - done * (1 - end)
+        for optimizer, rates in zip(optimizers, initial, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+
+    return on_round
+
+
+@dataclass(frozen=True)
+class _Duel:
+    """The losses of the common game, over the networks they read."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    latent: Latent
+    key: str
+    objective: Objective
+    penalties: Mapping[str, tuple[float, Penalty]]
+    together: bool
+    """Real and fake go through the discriminator in one pass."""
+
+    def fakes(self, batch: Batch) -> Tensor:
+        real = batch[self.key]
+        out: Tensor = self.generator(self.latent.noise(len(real), real.device), batch.get("label"))
+        return out
+
+    def prepare(self, batch: Batch) -> dict[str, Tensor]:
+        return {**batch, "fake": self.fakes(batch)}
+
+    def scores(self, real: Tensor, fake: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        if not self.together:
+            return self.discriminator(real, label).float(), self.discriminator(fake, label).float()
+        both = None if label is None else torch.cat([label, label])
+        out = self.discriminator(torch.cat([real, fake]), both).float()
+        return out[: len(real)], out[len(real) :]
+
+    def discriminator_loss(self, batch: Batch) -> Loss:
+        real, label = batch[self.key], batch.get("label")
+        fake = (batch["fake"] if "fake" in batch else self.fakes(batch)).detach()
+        real_scores, fake_scores = self.scores(real, fake, label)
+        terms = {"objective": self.objective.discriminator(real_scores, fake_scores).mean()}
+        for name, (weight, penalty) in self.penalties.items():
+            terms[name] = weight * penalty(lambda x: self.discriminator(x, label), real, fake).mean()
+        watch = {"real score": real_scores.detach().mean(), "fake score": fake_scores.detach().mean()}
+        return Loss(terms, watch)
+
+    def generator_loss(self, batch: Batch) -> Loss:
+        real, label = batch[self.key], batch.get("label")
+        fake = batch["fake"] if "fake" in batch else self.fakes(batch)
+        if self.objective.paired:
+            real_scores, fake_scores = self.scores(real, fake, label)
+        else:
+            fake_scores = self.discriminator(fake, label).float()
+            real_scores = torch.full_like(fake_scores, torch.nan)
+        return Loss({"objective": self.objective.generator(real_scores, fake_scores).mean()})
+
+    @staticmethod
+    def sample(modules: Mapping[str, Any], drawn: Batch) -> Tensor:
+        out: Tensor = modules["generator"](drawn["latent"], drawn.get("label"))
+        return out.float()
+
+
+def two_player(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    latent: Latent,
+    key: str,
+    objective: Objective,
+    generator_optimizer: torch.optim.Optimizer,
+    discriminator_optimizer: torch.optim.Optimizer,
+    penalties: Mapping[str, tuple[float, Penalty]] | None = None,
+    discriminator_steps: int = 1,
+    share_fakes: bool = True,
+    average: Average | None = None,
+    on_round: Callable[[float], None] | None = None,
+) -> Game:
+    """The common game. `generator(latent, label)` and `discriminator(x, label)`; label None when unconditional.
+
+    `key` is the column of the batch that is modelled. `penalties` maps a name to (weight, penalty). `share_fakes` lets
+    both players' first turn of a round judge the same fakes, which saves one pass of the generator; labels of fakes
+    are those of the reals beside them. Raises `UserError` for a gradient penalty on a discriminator with batch norm.
+    """
+    has_batch_norm = bool(batch_norms([discriminator]))
+    if penalties and has_batch_norm:
+        raise UserError(
+            f"{', '.join(penalties)}: a gradient penalty assumes that a score depends on its own sample alone, and "
+            "this discriminator has batch norm (Gulrajani et al. 2017, section 4); use a network without it"
+        )
+    # with batch norm, real and fake must not share statistics (Radford et al. 2016, section 3), so two passes
+    duel = _Duel(generator, discriminator, latent, key, objective, dict(penalties or {}), together=not has_batch_norm)
+    return Game(
+        modules={"generator": generator, "discriminator": discriminator},
+        players=[
+            Player("discriminator", duel.discriminator_loss, discriminator_optimizer, repeat=discriminator_steps),
+            Player("generator", duel.generator_loss, generator_optimizer),
+        ],
+        draw=latent,
+        sample=duel.sample,
+        average=average,
+        prepare=duel.prepare if share_fakes else None,
+        on_round=on_round,
+    )

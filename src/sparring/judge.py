@@ -1,0 +1,104 @@
+"""Who judges: for labelled pictures a classifier trained here on the same set, once, and kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from sparring.config import to_json
+from sparring.data import About, Source, Splits
+from sparring.data.cache import cache_dir
+from sparring.data.loader import Augment, batches, to_float
+from sparring.engine import Train, train
+from sparring.files import replacing
+from sparring.machine import Machine
+from sparring.metrics.features import Extractor, extract, pixels, weights_hash
+from sparring.recipes import classifier
+
+VERSION = 1
+"""Counts changes of the judge's training; part of the cache's key."""
+SEED = 0
+
+
+def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
+    """The extractor that fits the data: its own classifier where there are labels, else `pixels`."""
+    about = splits["train"].about
+    if len(about.classes) < 2 or len(about.shape) != 3:
+        return pixels()
+    config = numbers(splits["train"], about)
+    network = classifier.build(config, about).modules["classifier"]
+    key = [VERSION, SEED, about.sha256, to_json(config)]
+    path = cache_dir() / "judges" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.safetensors"
+    if not _load(network, path):
+        console.print(f"training a judge on {about.name}, once ...")
+        network = trained(config, splits["train"], machine)
+        _keep(network, path, console)
+    extractor = extractor_of(network.eval().requires_grad_(False), about, machine.device)
+    return replace(extractor, accuracy=accuracy(extractor, splits["test"]))
+
+
+def numbers(source: Source, about: About) -> classifier.Config:
+    """The classifier's settings for a set: 3 passes over a large one, more over a small one."""
+    large = classifier.Config()
+    batch = min(large.batch, max(2, len(source) // 8))
+    rounds = min(large.rounds, max(600, 3 * len(source) // batch))
+    shift = 2 if min(about.shape[1:]) >= 16 else 1
+    return replace(large, batch=batch, rounds=rounds, augment=Augment(shift=shift))
+
+
+def trained(config: classifier.Config, source: Source, machine: Machine) -> nn.Module:
+    """The averaged network of a fresh training."""
+    torch.manual_seed(SEED)
+    with machine.device:
+        game = classifier.build(config, source.about)
+    game.modules["classifier"].to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stream = batches(source, config.batch, SEED, augment=config.augment, device=machine.device)
+    state = train(game, stream, Train(config.rounds, config.batch, SEED, machine.precision))
+    return state.averages["classifier"].cpu()
+
+
+def extractor_of(network: nn.Module, about: About, device: torch.device) -> Extractor:
+    """Features before the last layer, and logits, in float32."""
+    sha256 = weights_hash(network)
+    network.to(device)
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        x = to_float(images.to(device)).contiguous(memory_format=torch.channels_last)
+        features = network.features(x)  # type: ignore[operator]
+        return features.cpu(), network.head(features).cpu()  # type: ignore[operator]
+
+    return Extractor(f"judge of {about.name}", sha256, run)
+
+
+def accuracy(extractor: Extractor, source: Source) -> float:
+    """Share of the source's labels that the extractor names."""
+    columns = source[torch.arange(len(source))]
+    logits = extract(extractor, columns["image"]).logits
+    assert logits is not None
+    return float((logits.argmax(1) == columns["label"]).float().mean())
+
+
+def _load(network: nn.Module, path: Path) -> bool:
+    try:
+        network.load_state_dict(parse(path.read_bytes()))
+    except (OSError, SafetensorError, RuntimeError):
+        return False
+    return True
+
+
+def _keep(network: nn.Module, path: Path, console: Console) -> None:
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    try:
+        with replacing(path) as file:
+            file.write(serialise(tensors))
+    except OSError as error:
+        console.print(f"the judge could not be kept: {error}; it will be trained again next time")

@@ -1,0 +1,1 @@
+"""Judging samples: features, scores of them, and their floors."""

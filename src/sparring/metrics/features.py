@@ -1,0 +1,65 @@
+"""Extractors: pictures in, features (and class scores) out. A score is named after its extractor, never plain FID."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """How pictures become features, and what exactly did it."""
+
+    name: str
+    sha256: str
+    """Hash of weights or definition: values of different hashes are not to be compared."""
+    run: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+    """(n, C, H, W) uint8 -> ((n, d) float32 features, (n, K) logits or None)."""
+    accuracy: float | None = None
+    """Of its logits on the held-out split."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What an extractor saw in a set of pictures."""
+
+    features: Tensor
+    logits: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@torch.no_grad()
+def extract(extractor: Extractor, images: Tensor) -> Features:
+    """(N, C, H, W) uint8 -> features of all of them, a chunk at a time."""
+    parts = [extractor.run(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
+    logits = [part for _, part in parts if part is not None]
+    return Features(torch.cat([f for f, _ in parts]), torch.cat(logits) if logits else None)
+
+
+def pixels(side: int = 8) -> Extractor:
+    """Pictures averaged down to at most `side` x `side` in [0, 1]: no knowledge, but there for every set."""
+
+    def run(images: Tensor) -> tuple[Tensor, None]:
+        height, width = images.shape[2:]
+        size = (min(side, height), min(side, width))
+        return torch.nn.functional.adaptive_avg_pool2d(images.float() / 255, size).flatten(1), None
+
+    definition = f"pixels {side}x{side} adaptive average, /255"
+    return Extractor(f"pixels {side}x{side}", hashlib.sha256(definition.encode()).hexdigest(), run)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """sha256 over the names and bytes of all tensors of a network."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

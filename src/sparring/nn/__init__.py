@@ -1,0 +1,1 @@
+"""Networks: everything that owns parameters."""

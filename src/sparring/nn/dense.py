@@ -1,0 +1,70 @@
+"""Fully connected pairs, for pictures and for points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sparring.nn.layers import Projection, spectral_norm, unchanged, with_label
+
+
+class DenseGenerator(nn.Module):
+    """(N, latent) [, (N,) labels] -> (N, *shape): dense layers, leaky ReLU and then batch norm, an output activation.
+
+    Activation before batch norm is the order of the Keras tutorials.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        shape: Sequence[int],
+        hidden: Sequence[int],
+        classes: int = 0,
+        slope: float = 0.2,
+        batch_norm: bool = True,
+        bounded: bool = True,
+    ) -> None:
+        """`bounded` ends in tanh, for pictures in [-1, 1]; points are not bounded."""
+        super().__init__()
+        self.shape, self.classes = tuple(shape), classes
+        layers: list[nn.Module] = []
+        now = latent + classes
+        for after in hidden:
+            layers += [nn.Linear(now, after), nn.LeakyReLU(slope) if slope else nn.ReLU()]
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(after, momentum=0.2))  # Keras' momentum .8 is the share kept
+            now = after
+        layers.append(nn.Linear(now, math.prod(self.shape)))
+        if bounded:
+            layers.append(nn.Tanh())
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """As the class says."""
+        out: Tensor = self.layers(with_label(latent, label, self.classes))
+        return out.view(-1, *self.shape)
+
+
+class DenseDiscriminator(nn.Module):
+    """(N, *shape) [, (N,) labels] -> (N,) scores; leaky ReLU, and with labels a projection."""
+
+    def __init__(
+        self, shape: Sequence[int], hidden: Sequence[int], classes: int = 0, slope: float = 0.2, spectral: bool = False
+    ) -> None:
+        super().__init__()
+        wrap = spectral_norm if spectral else unchanged
+        layers: list[nn.Module] = [nn.Flatten()]
+        now = math.prod(shape)
+        for after in hidden:
+            layers += [wrap(nn.Linear(now, after)), nn.LeakyReLU(slope) if slope else nn.ReLU()]
+            now = after
+        self.layers = nn.Sequential(*layers)
+        self.head = Projection(now, classes, wrap)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """As the class says."""
+        score: Tensor = self.head(self.layers(x.contiguous(memory_format=torch.contiguous_format)), label)
+        return score

@@ -1,0 +1,27 @@
+"""Terms on the discriminator's gradient. Always in float32: half precision overflows or rounds the squares away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Scorer = Callable[[Tensor], Tensor]
+"""(N, ...) -> (N,) scores; a condition, where there is one, is bound already."""
+Penalty = Callable[[Scorer, Tensor, Tensor], Tensor]
+"""(discriminator, real (N, ...), fake (N, ...)) -> penalty per sample (N,)."""
+
+
+def gradient_square(discriminator: Scorer, x: Tensor) -> Tensor:
+    """(N, ...) -> (N,): squared length of the score's gradient at each sample; differentiable again."""
+    with torch.autocast(x.device.type, enabled=False):
+        # torch.func.grad rather than autograd.grad: a third faster, and torch.compile accepts it.
+        gradient = torch.func.grad(lambda points: discriminator(points).float().sum())(x.detach().float())
+        squares: Tensor = gradient.flatten(1).square().sum(1)
+        return squares
+
+
+def r1(discriminator: Scorer, real: Tensor, fake: Tensor) -> Tensor:
+    """|grad D(real)|^2 / 2, to be multiplied by gamma. Mescheder et al. 2018, equation 9."""
+    return 0.5 * gradient_square(discriminator, real)

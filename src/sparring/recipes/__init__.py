@@ -1,0 +1,77 @@
+"""The systems by name. Each is one module: `Config`, `PRESETS`, `data(config, source)`, `build(config, about)`.
+
+The table is plain text, so that listing it costs no import of torch; a recipe is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from sparring.config import UserError, did_you_mean, is_outside, resolve
+
+if TYPE_CHECKING:
+    from sparring.data.source import About, Source
+    from sparring.game import Game
+
+
+class Entry(NamedTuple):
+    """A line of `sparring recipes`."""
+
+    paper: str
+    purpose: str
+
+
+RECIPES: Mapping[str, Entry] = {
+    "mlp": Entry("Goodfellow et al. 2014", "the first GAN: two fully connected networks; pictures or points"),
+    "dcgan": Entry("Radford et al. 2016", "pictures of any size, no labels needed"),
+    "cdcgan": Entry("Mirza and Osindero 2014; Miyato and Koyama 2018", "pictures by class, on demand"),
+    "classifier": Entry("LeCun et al. 1998", "what a picture shows; the judge of labelled sets"),
+}
+
+
+class Recipe(Protocol):
+    """What a recipe module has. One of your own: `sparring train my_recipe.py:recipe`, any object with these."""
+
+    Config: type[Any]
+    PRESETS: Mapping[str, Any]
+
+    def data(self, config: Any, source: Source) -> Source:
+        """The source as this recipe learns from it, e.g. without labels."""
+        ...
+
+    def build(self, config: Any, about: About) -> Game:
+        """Networks and players for samples like these."""
+        ...
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name, or `module:name`, `file.py:name`."""
+    if name in RECIPES:
+        module: Any = importlib.import_module(f"sparring.recipes.{name}")
+        return module  # type: ignore[no-any-return]
+    if not is_outside(name, RECIPES):
+        choices = ", ".join(RECIPES)
+        raise UserError(f"there is no recipe '{name}'{did_you_mean(name, list(RECIPES))}; there are {choices}")
+    recipe: Recipe = resolve(name, {}, "recipe")
+    return recipe
+
+
+def preset(recipe: Recipe, name: str | None) -> tuple[str, Any]:
+    """(name, numbers) of a preset; the first one when no name is given."""
+    if name is None:
+        name = next(iter(recipe.PRESETS))
+    if name not in recipe.PRESETS:
+        choices = ", ".join(recipe.PRESETS)
+        raise UserError(f"preset '{name}' is not one of {choices}{did_you_mean(name, list(recipe.PRESETS))}")
+    return name, recipe.PRESETS[name]
+
+
+def measured() -> dict[str, dict[str, str]]:
+    """Cost and score of each recipe, as its proof measured them: recipe -> {"cost": ..., "score": ...}."""
+    text = resources.files("sparring.recipes").joinpath("measured.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = json.loads(text)
+    return found

@@ -1,0 +1,78 @@
+"""A small convolutional classifier: the discriminative counterpart of a GAN, and the judge of its samples.
+
+A generative model learns p(x), or p(x | label); this learns p(label | x). Its features and class scores are what
+samples of labelled sets are judged by, because a judge that knows digits sees what a picture of a digit lacks.
+
+    sparring train classifier --data mnist
+
+Expected: at least 99.2 % of MNIST's test set, after 3 epochs (about 50 CPU seconds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch.nn.functional import cross_entropy
+
+from sparring.average import Average
+from sparring.config import UserError
+from sparring.data.loader import Augment
+from sparring.data.source import About, Source
+from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.nn.image import ConvClassifier
+from sparring.optimizers import SGD
+
+
+@dataclass(frozen=True)
+class Config:
+    """Numbers of the classifier."""
+
+    rounds: int = 2400
+    """Updates; 2400 of 75 pictures are 3 epochs of MNIST."""
+    batch: int = 75
+    """Pictures per update."""
+    width: int = 16
+    """Channels of the first convolution."""
+    optimizer: SGD = field(default_factory=SGD)
+    """Nesterov, decaying linearly to zero over the whole run."""
+    augment: Augment = field(default_factory=lambda: Augment(shift=2))
+    """Shifts of up to two pixels; mirrored digits are other digits."""
+    average: float = 0.99
+    """Fraction of the averaged weights kept per round."""
+
+
+PRESETS: Mapping[str, Config] = {
+    "tuned": Config(),
+    "small": Config(rounds=600, batch=64, augment=Augment(shift=1)),
+}
+
+
+def data(config: Config, source: Source) -> Source:
+    """Labels are required."""
+    if not source.about.classes:
+        raise UserError(
+            f"--data {source.about.name} has no labels, and a classifier learns labels; put the pictures of each "
+            "class into a sub-folder of its own, or name a CSV file with --labels"
+        )
+    return source
+
+
+def build(config: Config, about: About) -> Game:
+    """One player that lowers the cross-entropy of the label."""
+    assert len(about.shape) == 3, "classifiers of points come with the metrics that need them"
+    network = ConvClassifier(about.shape, len(about.classes), config.width)
+    optimizer = config.optimizer.over(network.parameters())
+
+    def loss(batch: Batch) -> Loss:
+        logits = network(batch["image"]).float()
+        correct = (logits.argmax(1) == batch["label"]).float().mean()
+        return Loss({"cross-entropy": cross_entropy(logits, batch["label"])}, {"accuracy": correct})
+
+    return Game(
+        modules={"classifier": network},
+        players=[Player("classifier", loss, optimizer)],
+        averaged=("classifier",),
+        average=Average(config.average),
+        on_round=linear_decay([optimizer], start=0.0, end=0.0),
+    )

@@ -1,0 +1,77 @@
+"""Samples of a game, from its averaged weights, without touching the state of training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.average import recalibrate
+from sparring.config import UserError, did_you_mean
+from sparring.data.loader import to_uint8
+from sparring.data.source import About
+from sparring.engine import State, device_of
+from sparring.game import Game
+
+CHUNK = 500
+
+
+def for_sampling(game: Game, state: State, latents: int = 2048) -> dict[str, nn.Module]:
+    """The game's modules, with averaged ones copied, frozen and their batch norm estimated on `latents` samples."""
+    modules = dict(game.modules)
+    for name in game.averaged:
+        modules[name] = copy.deepcopy(state.averages.get(name, game.modules[name])).requires_grad_(False).eval()
+    if game.sample is not None:
+        copies = [modules[name] for name in game.averaged]
+        recalibrate(copies, lambda: generate(game, modules, draw(game, latents, seed=0)))
+    return modules
+
+
+def draw(game: Game, n: int, seed: int, label: int | None = None) -> dict[str, Tensor]:
+    """What `n` samples are made from: a function of (n, seed, label) alone, the same on every device."""
+    if game.draw is None:
+        raise UserError("this recipe makes no samples")
+    drawn = game.draw(n, torch.Generator().manual_seed(seed))
+    if label is not None:
+        drawn["label"] = torch.full((n,), label)
+    return drawn
+
+
+def by_class(game: Game, classes: int, rows: int, seed: int) -> dict[str, Tensor]:
+    """Latents for a grid of `rows`, one class per column; each row has one latent for all classes."""
+    drawn = draw(game, rows, seed)
+    latent = drawn["latent"].repeat_interleave(classes, dim=0)
+    return {"latent": latent, "label": torch.arange(classes).repeat(rows)}
+
+
+@torch.no_grad()
+def generate(game: Game, modules: Mapping[str, Any], drawn: Mapping[str, Tensor]) -> Tensor:
+    """Samples on the CPU, one per row of `drawn`: float32 in the data's range."""
+    assert game.sample is not None
+    device, n, parts = device_of(game), len(next(iter(drawn.values()))), []
+    for first in range(0, n, CHUNK):
+        part = {name: column[first : first + CHUNK].to(device) for name, column in drawn.items()}
+        parts.append(game.sample(modules, part).cpu())
+    return torch.cat(parts)
+
+
+def finished(samples: Tensor, about: About) -> Tensor:
+    """Pictures as uint8 (N, C, H, W); points as they are."""
+    return to_uint8(samples).contiguous() if about.key == "image" else samples
+
+
+def label_number(about: About, label: str | int) -> int:
+    """The number of a class, given by name or number."""
+    if not about.classes or about.invented:
+        raise UserError(
+            f"label={label}: this model was trained without labels; train the recipe cdcgan on a labelled set"
+        )
+    if str(label) in about.classes:
+        return about.classes.index(str(label))
+    if str(label).isdigit() and int(label) < len(about.classes):
+        return int(label)
+    hint = did_you_mean(str(label), list(about.classes))
+    raise UserError(f"label={label} is not one of {', '.join(about.classes)}{hint}")

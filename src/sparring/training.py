@@ -1,0 +1,307 @@
+"""A run while it is trained: set up, tell what will happen, keep the user informed, save, stop cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sparring import checkpoint, recipes, sampling, show
+from sparring.config import UserError
+from sparring.data import About, Source, Splits
+from sparring.data.loader import batches
+from sparring.engine import NonFiniteLossError, Round, State, Train, rounds, start
+from sparring.game import Game
+from sparring.machine import Machine, peak_memory
+from sparring.runs import Events, Plan, now
+
+SNAPSHOT_SEED = 1
+
+
+@dataclass
+class Job:
+    """All that a run consists of while it is in memory."""
+
+    folder: Path
+    plan: Plan
+    splits: Splits
+    source: Source
+    """The training split as the recipe learns from it."""
+    machine: Machine
+    game: Game
+    state: State
+    seconds: float = 0.0
+    """Spent in training so far, without drawing, saving and judging; `cpu_seconds` alike."""
+    cpu_seconds: float = 0.0
+
+    @property
+    def about(self) -> About:
+        """Facts of the source."""
+        return self.source.about
+
+    @property
+    def settings(self) -> Train:
+        """What the engine is told."""
+        return Train(self.plan.model.rounds, self.plan.model.batch, self.plan.how.seed, self.machine.precision)
+
+
+def assemble(plan: Plan, about: About, machine: Machine) -> Game:
+    """The game as it is before the first round: a function of plan, facts and seed."""
+    torch.manual_seed(plan.how.seed)
+    with machine.device:
+        game = recipes.find(plan.recipe).build(plan.model, about)
+    for module in game.modules.values():
+        module.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return game
+
+
+def stream(plan: Plan, source: Source, machine: Machine, first: int) -> Iterator[Any]:
+    """The batches from number `first` on."""
+    return batches(source, plan.model.batch, plan.how.seed, first, plan.model.augment, machine.device)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a few rounds on a copy showed."""
+
+    seconds_per_round: float
+    memory: int
+    parameters: dict[str, int] = field(default_factory=dict)
+
+
+def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0) -> Trial:
+    """Play a few rounds of a game of its own, so that time and memory are measured and not guessed."""
+    game = assemble(plan, source.about, machine)
+    settings = Train(10_000, plan.model.batch, plan.how.seed, machine.precision, check_every=1)
+    times, begin = [], time.perf_counter()
+    mark = begin
+    for _ in rounds(game, stream(plan, source, machine, 0), settings):  # check_every=1 waits for the device
+        times.append(time.perf_counter() - mark)
+        mark = time.perf_counter()
+        if mark - begin > seconds and len(times) >= 3:
+            break
+    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in game.modules.items()}
+    return Trial(statistics.median(times[2:]), peak_memory(machine.device), counts)
+
+
+def choose_threads(plan: Plan, source: Source, machine: Machine) -> tuple[Machine, Trial]:
+    """One thread or all, whichever is faster on this machine now, and the trial with it.
+
+    Small networks gain little from a second thread, and lose more than tenfold by it while another program holds a
+    core: the threads wait for each other. What is chosen is written down, because sums in another order differ in
+    their last bits.
+    """
+    many = trial(plan, source, machine)
+    if machine.device.type != "cpu" or plan.how.threads is not None or machine.threads == 1:
+        return machine, many
+    torch.set_num_threads(1)
+    one = trial(plan, source, machine)
+    if many.seconds_per_round < 0.9 * one.seconds_per_round:
+        torch.set_num_threads(machine.threads)
+        return machine, many
+    return replace(machine, threads=1), one
+
+
+def fit_to_time(plan: Plan, measured: Trial) -> Plan:
+    """With `--minutes`: the number of rounds that fits, chosen once and written down."""
+    if plan.how.minutes is None:
+        return plan
+    if plan.how.minutes <= 0:
+        raise UserError(f"minutes={plan.how.minutes} must be more than 0")
+    fitting = max(1, int(0.95 * 60 * plan.how.minutes / measured.seconds_per_round))  # 5 % for drawing and saving
+    return replace(plan, model=replace(plan.model, rounds=fitting), how=replace(plan.how, minutes=None))
+
+
+def announce(console: Console, job: Job, measured: Trial) -> None:
+    """Before the first step: what was found, what will happen, where it goes."""
+    about, plan = job.about, job.plan
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    shape = "x".join(map(str, about.shape))
+    counts = ", ".join(f"{len(source):,} {split}" for split, source in job.splits.items())
+    labels = f"; {len(about.classes)} {'clusters (made up)' if about.invented else 'classes'}" if about.classes else ""
+    table.add_row("data", f"{about.name}: {counts}; {shape}{labels}")
+    for note in about.notes:
+        table.add_row("", f"[dim]{escaped(note)}[/dim]")
+    table.add_row("recipe", f"{plan.recipe}, preset {plan.preset}")
+    table.add_row(
+        "networks", ", ".join(f"{name} {count:,}" for name, count in measured.parameters.items()) + " parameters"
+    )
+    table.add_row("device", str(job.machine))
+    left = plan.model.rounds - job.state.round
+    table.add_row(
+        "length", f"{left:,} rounds of {plan.model.batch}, about {duration(left * measured.seconds_per_round)}"
+    )
+    table.add_row("memory", f"about {measured.memory / 2**30:.1f} GiB")
+    table.add_row("results", f"{job.folder}  (Ctrl-C stops and saves)")
+    console.print(table)
+
+
+def escaped(text: str) -> str:
+    """Text that rich prints as it is."""
+    return text.replace("[", "\\[")
+
+
+def duration(seconds: float) -> str:
+    """Such as `48 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{max(whole, 1)} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that a round is never cut in two; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Recorder:
+    """Called after every round: counts time, writes events, draws samples, saves checkpoints."""
+
+    def __init__(self, job: Job, events: Events, progress: Progress, task: TaskID) -> None:
+        self.job, self.events, self.progress, self.task = job, events, progress, task
+        self.snapshots = snapshot_rounds(job.settings.rounds, job.plan.how.snapshots)
+        self.saved = time.monotonic()
+        self.due = False
+        self.mark = (time.perf_counter(), time.process_time())
+
+    def __call__(self, done: Round) -> None:
+        """After each round."""
+        wall, cpu = self.mark
+        self.job.seconds += time.perf_counter() - wall
+        self.job.cpu_seconds += time.process_time() - cpu
+        if done.losses is not None:
+            self._losses(done.losses.values)
+        if self.job.state.round in self.snapshots:
+            snapshot(self.job, self.events)
+        last = self.job.state.round == self.job.settings.rounds
+        self.due |= time.monotonic() - self.saved > self.job.plan.how.save_every
+        if last or (self.due and done.losses is not None):  # saved only when the losses were just seen to be finite
+            self.save()
+        self.mark = (time.perf_counter(), time.process_time())
+
+    def _losses(self, values: Any) -> None:
+        job = self.job
+        images = job.state.drawn * job.settings.batch
+        self.events.write(
+            "losses",
+            round=job.state.round,
+            images=images,
+            seconds=round(job.seconds, 3),
+            cpu_seconds=round(job.cpu_seconds, 3),
+            values={name: float(f"{value:.6g}") for name, value in values.items()},
+        )
+        words = "  ".join(f"{name.split('/')[0]} {value:.3f}" for name, value in values.items() if "objective" in name)
+        words = words or "  ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in values.items())
+        rate = images / max(job.seconds, 1e-9)
+        self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f} samples/s")
+
+    def save(self) -> None:
+        """A checkpoint now."""
+        checkpoint.save(self.job.folder / "checkpoints", self.job.game, self.job.state)
+        self.saved, self.due = time.monotonic(), False
+
+
+def snapshot_rounds(total: int, count: int) -> set[int]:
+    """Round 0, the last, and `count` between that lie closer together early on, when most happens."""
+    return {0, total} | {round(total * (i / count) ** 1.5) for i in range(1, count)}
+
+
+def snapshot(job: Job, events: Events) -> None:
+    """Draw samples of latents that stay the same all through the run."""
+    if job.game.sample is None:
+        return
+    about, modules = job.about, sampling.for_sampling(job.game, job.state, latents=256)
+    if about.key != "image":
+        fake = sampling.generate(job.game, modules, sampling.draw(job.game, 1000, SNAPSHOT_SEED))
+        sheet, columns, rows = show.scatter(job.source[torch.arange(min(1000, len(job.source)))][about.key], fake), 1, 1
+    else:
+        columns, rows, drawn = sheet_latents(job.game, about)
+        sheet = show.grid(sampling.finished(sampling.generate(job.game, modules, drawn), about), columns)
+    name = f"samples/{job.state.round:08d}.png"
+    show.save_png(sheet, job.folder / name)
+    images = job.state.drawn * job.settings.batch
+    events.write("samples", round=job.state.round, images=images, file=name, columns=columns, rows=rows)
+
+
+def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.Tensor]]:
+    """(columns, rows, what to draw): a column per class where classes mean something and fit, else 8 x 8."""
+    classes = len(about.classes)
+    if classes and not about.invented and classes <= 16:
+        rows = 8
+        return classes, rows, sampling.by_class(game, classes, rows, SNAPSHOT_SEED)
+    return 8, 8, sampling.draw(game, 64, SNAPSHOT_SEED)
+
+
+def play(job: Job, console: Console) -> bool:
+    """Train to the end: True; or until Ctrl-C, saved: False. Raises `UserError` when it cannot go on."""
+    job.state = start(job.game, job.state)
+    events = Events(job.folder)
+    events.write("start" if job.state.round == 0 else "resume", round=job.state.round, time=now())
+    columns = (
+        TextColumn("round {task.completed:,.0f}/{task.total:,.0f}"), BarColumn(bar_width=24), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[losses]}"),
+    )  # fmt: skip
+    try:
+        with Progress(*columns, console=console) as progress, interruptible() as asked:
+            task = progress.add_task("", total=job.settings.rounds, completed=job.state.round, rate="", losses="")
+            if job.state.round == 0:
+                snapshot(job, events)
+            finished = _rounds(job, Recorder(job, events, progress, task), asked)
+        events.write("done" if finished else "stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
+        return finished
+    except (NonFiniteLossError, FloatingPointError) as error:
+        raise UserError(f"training stopped: {error}{_last_good(job)}") from None
+    except OSError as error:
+        raise UserError(
+            f"training stopped: {error}; free some space or mend the path, then resume{_last_good(job)}"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            events.close()
+
+
+def _rounds(job: Job, record: Recorder, asked: threading.Event) -> bool:
+    batches_from_here = stream(job.plan, job.source, job.machine, job.state.drawn)
+    for done in rounds(job.game, batches_from_here, job.settings, job.state):
+        record(done)
+        if asked.is_set() and job.state.round < job.settings.rounds:
+            record.save()
+            return False
+    return True
+
+
+def _last_good(job: Job) -> str:
+    found = checkpoint.listed(job.folder / "checkpoints")
+    return f". The last good checkpoint is {found[-1]}" if found else ". No checkpoint had been written yet"

@@ -1,0 +1,22 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # small tensors, and two threads wait for each other on a busy machine
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user's cache is read or written; judges are kept for the whole session."""
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets that SPARRING_DATA names."""
+    folder = os.environ.get("SPARRING_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SPARRING_DATA names no folder of data sets")
+    return Path(folder)

@@ -1,0 +1,115 @@
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from sparring import checkpoint
+from sparring.average import Average
+from sparring.checkpoint import CorruptCheckpointError
+from sparring.engine import Train, start, train
+from sparring.game import Game
+from sparring.testing import toy_game
+from tests.test_engine import parameters, points
+
+
+def game() -> Game:
+    return replace(toy_game(), average=Average(0.9))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    played = game()
+    return checkpoint.save(tmp_path, played, train(played, points(), Train(5, 16)))
+
+
+def test_a_round_trip_goes_on_bitwise(tmp_path: Path) -> None:
+    whole, first, second = game(), game(), game()
+    a = train(whole, points(), Train(12, 16))
+    path = checkpoint.save(tmp_path, first, train(first, points(), Train(12, 16), record=lambda r: r.state.round == 7))
+    state = start(second)
+    checkpoint.restore(second, state, *checkpoint.read(path))
+    assert (state.round, state.drawn) == (7, 7)
+    train(second, points(first=state.drawn), Train(12, 16), state)
+    assert all(torch.equal(x, y) for x, y in zip(parameters(whole), parameters(second), strict=True))
+    assert checkpoint.tensors_of(whole, a).keys() == checkpoint.tensors_of(second, state).keys()
+    for name, value in checkpoint.tensors_of(whole, a).items():
+        assert torch.equal(value, checkpoint.tensors_of(second, state)[name]), name
+
+
+def test_every_single_flipped_byte_is_noticed(saved: Path) -> None:
+    data = saved.read_bytes()
+    for position in random.Random(0).sample(range(len(data)), 40):
+        saved.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        with pytest.raises(CorruptCheckpointError, match="damaged"):
+            checkpoint.read(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1])
+def test_a_file_cut_short_is_noticed(saved: Path, keep: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(CorruptCheckpointError, match="damaged"):
+        checkpoint.read(saved)
+
+
+def renamed(path: Path) -> Path:
+    import hashlib
+
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return path.rename(path.with_name(f"00000001-{digest}.safetensors"))
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    save_file({"x": torch.ones(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(CorruptCheckpointError, match="not a checkpoint of sparring"):
+        checkpoint.read(renamed(tmp_path / "a.safetensors"))
+    for content in (b"", b"\x80\x04pickle", b"\xff" * 64, (9).to_bytes(8, "little") + b'{"a": [1]}'):
+        (tmp_path / "b.safetensors").write_bytes(content)
+        with pytest.raises(CorruptCheckpointError):
+            checkpoint.read(renamed(tmp_path / "b.safetensors"))
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name(saved: Path) -> None:
+    other = toy_game()
+    other.modules["generator"].linear = torch.nn.Linear(5, 2)
+    with pytest.raises(CorruptCheckpointError, match="network 'generator'"):
+        checkpoint.restore(other, start(other), *checkpoint.read(saved))
+
+
+def test_only_the_last_few_are_kept_and_nothing_half_written_stays(tmp_path: Path) -> None:
+    played = game()
+    train(played, points(), Train(9, 16), record=lambda r: checkpoint.save(tmp_path, played, r.state) and None)
+    assert [p.name[:8] for p in checkpoint.listed(tmp_path)] == ["00000008", "00000009"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_failed_write_leaves_the_old_one(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    played = game()
+    state = train(played, points(), Train(6, 16))
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(saved.parent, played, state)
+    assert list(saved.parent.iterdir()) == [saved]
+    checkpoint.read(saved)
+
+
+def test_nan_is_never_saved(tmp_path: Path) -> None:
+    played = game()
+    state = start(played)
+    with torch.no_grad():
+        played.modules["generator"].linear.bias[0] = torch.nan
+    with pytest.raises(FloatingPointError, match=r"generator/linear\.bias"):
+        checkpoint.save(tmp_path, played, state)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_holds_no_code_and_its_numbers_are_json(saved: Path) -> None:
+    data = saved.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert json.loads(header["__metadata__"]["sparring"])["round"] == 5

@@ -1,0 +1,176 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparring.average import Average
+from sparring.config import UserError
+from sparring.engine import NonFiniteLossError, State, Train, rounds, start, train, update
+from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.objectives import OBJECTIVES, Objective, hinge
+from sparring.optimizers import SGD, Adam
+from sparring.seeds import mix
+from sparring.testing import toy_game
+
+
+def points(seed: int = 0, first: int = 0) -> Iterator[dict[str, Tensor]]:
+    number = first
+    while True:
+        generator = torch.Generator().manual_seed(seed * 1000 + number)
+        yield {"point": torch.randn(16, 2, generator=generator) + 3}
+        number += 1
+
+
+def parameters(game: Game) -> list[Tensor]:
+    return [p.detach().clone() for m in game.modules.values() for p in m.parameters()]
+
+
+def test_a_player_moves_what_its_optimizer_owns_and_nothing_else() -> None:
+    game = toy_game()
+    batch = next(points())
+    for name, other in (("discriminator", "generator"), ("generator", "discriminator")):
+        mine = [p.detach().clone() for p in game.modules[name].parameters()]
+        theirs = [p.detach().clone() for p in game.modules[other].parameters()]
+        update(game, game.player(name), batch)
+        assert any(not torch.equal(a, b) for a, b in zip(mine, game.modules[name].parameters(), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(theirs, game.modules[other].parameters(), strict=True))
+        assert all(p.requires_grad for m in game.modules.values() for p in m.parameters())
+        assert all(p.grad is None for m in game.modules.values() for p in m.parameters())
+
+
+def test_a_loss_that_raises_leaves_nothing_frozen() -> None:
+    game = toy_game()
+    broken = Player("broken", lambda batch: 1 / 0, game.player("generator").optimizer)
+    with pytest.raises(ZeroDivisionError):
+        update(game, broken, next(points()))
+    assert all(p.requires_grad for m in game.modules.values() for p in m.parameters())
+
+
+def test_an_update_is_one_step_of_the_plain_loop() -> None:
+    game, twin = toy_game(seed=3), toy_game(seed=3)
+    batch = next(points())
+    torch.manual_seed(5)
+    update(game, game.player("discriminator"), batch)
+    torch.manual_seed(5)
+    real = batch["point"]
+    fake = twin.modules["generator"](torch.randn(16, 3)).detach()
+    score = twin.modules["discriminator"]
+    loss = torch.relu(1 - score(real)).mean() + torch.relu(1 + score(fake)).mean()
+    optimizer = twin.player("discriminator").optimizer
+    loss.backward()
+    optimizer.step()
+    for a, b in zip(parameters(game), parameters(twin), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_players_act_when_they_say() -> None:
+    player = Player("p", lambda batch: Loss({}), None, every=3, start=2, stop=9)  # type: ignore[arg-type]
+    assert [r for r in range(12) if player.acts(r)] == [2, 5, 8]
+
+
+def test_batches_are_drawn_per_turn_or_shared() -> None:
+    apart = toy_game(share_fakes=False).with_player("discriminator", repeat=3)
+    assert train(apart, points(), Train(4, 16)).drawn == 4 * (3 + 1)
+    shared = toy_game().with_player("discriminator", repeat=3)
+    assert train(shared, points(), Train(4, 16)).drawn == 4 * 3  # the first of three turns shares with the generator
+
+
+def test_sharing_fakes_saves_a_pass_of_the_generator_and_still_trains_it() -> None:
+    game = toy_game()
+    passes = []
+    game.modules["generator"].register_forward_hook(lambda *_: passes.append(1))
+    before = game.modules["generator"].linear.weight.detach().clone()
+    train(game, points(), Train(3, 16))
+    assert len(passes) == 3
+    assert not torch.equal(before, game.modules["generator"].linear.weight)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_two_shards_of_a_run_equal_the_whole_bitwise(share: bool) -> None:
+    whole, halves = (replace(toy_game(share_fakes=share), average=Average(0.9)) for _ in range(2))
+    settings = Train(11, 16, seed=4)
+    a = train(whole, points(), settings)
+    b = start(halves)
+    for done in rounds(halves, points(), settings, b):
+        if done.state.round == 5:
+            break
+    b = train(halves, points(first=b.drawn), settings, b)
+    assert all(torch.equal(x, y) for x, y in zip(parameters(whole), parameters(halves), strict=True))
+    for x, y in zip(a.averages["generator"].parameters(), b.averages["generator"].parameters(), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_the_seed_decides() -> None:
+    runs = []
+    for seed in (0, 0, 1):
+        game = toy_game()
+        train(game, points(), Train(3, 16, seed))
+        runs.append(parameters(game))
+    assert all(torch.equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(runs[0], runs[2], strict=True))
+    assert len({mix(s, n) for s in range(100) for n in range(100)}) == 10_000
+    assert all(0 <= mix(s, n) < 2**63 for s in (0, 7, 2**62) for n in (0, 10**9))
+
+
+def test_losses_are_means_since_the_last_look() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    values = iter(range(1, 100))
+    player = Player(
+        "p", lambda batch: Loss({"t": net.weight.sum() * 0 + float(next(values))}), SGD(0.1).over(net.parameters())
+    )
+    game = Game({"net": net}, [player], averaged=())
+    seen = [done.losses.values["p/t"] for done in rounds(game, points(), Train(7, 16, check_every=3)) if done.losses]
+    assert seen == [2.0, 5.0, 7.0]
+
+
+def test_a_non_finite_loss_stops_and_names_round_player_and_term() -> None:
+    game = toy_game()
+    late = iter([0.0] * 13 + [float("nan")] * 50)
+    honest = game.player("generator").loss
+
+    def loss(batch: Batch) -> Loss:
+        told = honest(batch)
+        return Loss({**told.terms, "extra": told.terms["objective"] * 0 + next(late)})
+
+    with pytest.raises(NonFiniteLossError, match=r"'extra' of player 'generator' became nan in round 13.*half"):
+        train(game.with_player("generator", loss=loss), points(), Train(100, 16))
+
+
+def test_an_unpaired_objective_that_reads_real_scores_fails_loudly() -> None:
+    careless = Objective(hinge.discriminator, lambda real, fake: real - fake)
+    with pytest.raises(NonFiniteLossError, match="generator"):
+        train(toy_game(careless), points(), Train(10, 16))
+    paired = replace(careless, paired=True)
+    assert train(toy_game(paired), points(), Train(10, 16)).round == 10
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_pulls_the_fakes_towards_the_data(name: str) -> None:
+    game = toy_game(OBJECTIVES[name])
+    train(game, points(), Train(300, 16))
+    fake = game.modules["generator"](torch.randn(500, 3))
+    assert (fake.mean(0) - 3).norm() < 2.0  # it began about 4.2 away
+
+
+def test_linear_decay_is_flat_then_a_line() -> None:
+    optimizer = Adam(1e-2).over(nn.Linear(1, 1).parameters())
+    rate = linear_decay([optimizer], 0.4, 0.1)
+    seen = []
+    for progress in (0.0, 0.4, 0.7, 1.0):
+        rate(progress)
+        seen.append(optimizer.param_groups[0]["lr"])
+    assert seen == pytest.approx([1e-2, 1e-2, 0.55e-2, 1e-3])
+
+
+def test_unknown_players_are_suggested() -> None:
+    with pytest.raises(UserError, match="did you mean 'generator'"):
+        toy_game().with_player("generater", every=2)
+
+
+def test_a_game_without_rounds_left_does_nothing() -> None:
+    game = toy_game()
+    before = parameters(game)
+    train(game, points(), Train(3, 16), State(round=3))
+    assert all(torch.equal(a, b) for a, b in zip(before, parameters(game), strict=True))
