@@ -7,10 +7,10 @@ import torch
 torch.set_num_threads(1)  # small tensors, and two threads wait for each other on a busy machine
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing of the user's cache is read or written; judges are kept for the whole session."""
-    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    os.environ["SPARRING_CACHE"] = str(tmp_path_factory.getbasetemp() / "cache")
 
 
 @pytest.fixture

@@ -116,16 +116,22 @@ def restore(game: Game, state: State, tensors: Mapping[str, Tensor], meta: Mappi
     for name, module in state.averages.items():
         load_module(module, under(tensors, f"averages/{name}/"), f"average of {name}")
     for name, optimizer in optimizers(game).items():
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in under(tensors, f"optimizers/{name}/").items():
             index, _, slot = key.partition("/")
-            slots.setdefault(int(index), {})[slot] = value
+            slots.setdefault(int(index), {})[slot] = laid_out_like(parameters[int(index)], value)
         groups = [
             {key: tuple(value) if isinstance(value, list) and key == "betas" else value for key, value in g.items()}
             for g in meta["param_groups"][name]
         ]
         optimizer.load_state_dict({"state": slots, "param_groups": groups})
     state.round, state.drawn = int(meta["round"]), int(meta["drawn"])
+
+
+def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The value in the memory order of its parameter: another order rounds the last bit otherwise."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -284,7 +284,7 @@ def data(arguments: Sequence[str]) -> None:
     command(inspect, arguments[1:], "data inspect")
 
 
-def inspect(path: str, size: str = "64", labels: str | None = None) -> None:
+def inspect(path: positional(str), size: str = "64", labels: str | None = None) -> None:  # type: ignore[valid-type]
     """Decode every picture of a folder or zip and tell what was found. Bad files are all named, with the reason.
 
     Args:

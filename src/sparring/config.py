@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 import sys
+import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -125,7 +126,7 @@ def from_json(kind: type[T], values: Any, where: str) -> T:
         lines = []
         for problem in error.errors():
             path = ".".join(str(part) for part in problem["loc"])
-            hint = did_you_mean(str(problem["loc"][-1]), _field_names(kind)) if problem["loc"] else ""
+            hint = did_you_mean(str(problem["loc"][-1]), _names_at(kind, problem["loc"][:-1])) if problem["loc"] else ""
             wrong = "" if "nexpected" in problem["msg"] else f", not {problem['input']!r}"
             lines.append(f"{where}: {path}: {problem['msg']}{wrong}{'' if wrong else hint}")
         raise UserError("\n".join(lines)) from None
@@ -135,10 +136,15 @@ def _strict(kind: type[T]) -> type[T]:
     """Forbid unknown keys, in nested dataclasses too (pydantic reads this attribute of a plain dataclass)."""
     if dataclasses.is_dataclass(kind):
         kind.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
+        for inner in typing.get_type_hints(kind).values():
+            _strict(inner)
     return kind
 
 
-def _field_names(kind: Any) -> list[str]:
+def _names_at(kind: Any, path: tuple[Any, ...]) -> list[str]:
+    """Field names of the dataclass that `path` leads to."""
+    for part in path:
+        kind = typing.get_type_hints(kind).get(str(part)) if dataclasses.is_dataclass(kind) else None
     return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
 
 

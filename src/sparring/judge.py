@@ -69,7 +69,7 @@ def trained(config: classifier.Config, source: Source, machine: Machine) -> nn.M
 def extractor_of(network: nn.Module, about: About, device: torch.device) -> Extractor:
     """Features before the last layer, and logits, in float32."""
     sha256 = weights_hash(network)
-    network.to(device)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(images: Tensor) -> tuple[Tensor, Tensor]:
         x = to_float(images.to(device)).contiguous(memory_format=torch.channels_last)

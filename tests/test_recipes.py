@@ -1,0 +1,150 @@
+"""Every recipe and preset: two rounds, resume in the middle, and the losses that it has always had."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sparring import checkpoint, recipes, sampling, training
+from sparring.config import UserError
+from sparring.data import Data, Source, open_data
+from sparring.engine import rounds, start
+from sparring.machine import Machine
+from sparring.runs import How, Plan
+from sparring.training import Job
+
+CPU = Machine(torch.device("cpu"), "test", "float32", 1)
+GOLDEN = Path(__file__).parent / "golden" / "losses.json"
+CASES = [
+    ("mlp", "tuned", {"data": "digits"}),
+    ("mlp", "tuned", {"data": "ring"}),
+    ("mlp", "classic", {"data": "digits"}),
+    ("mlp", "smallest", {"data": "digits"}),
+    ("dcgan", "tuned", {"data": "digits"}),
+    ("dcgan", "classic", {"data": "digits", "size": "28"}),
+    ("dcgan", "classic64", {"data": "pictures", "color": "rgb"}),
+    pytest.param("dcgan", "radford", {"data": "pictures"}, marks=pytest.mark.long),
+    ("cdcgan", "tuned", {"data": "digits"}),
+    ("cdcgan", "concatenation", {"data": "digits"}),
+    ("classifier", "tuned", {"data": "digits"}),
+]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for i in range(24):
+        colours = [(10 * i, 255 - 10 * i, 40), (200, i, 9 * i)]
+        sheet = Image.new("RGB", (64, 64), colours[0])
+        sheet.paste(colours[1], (i, i, 40, 40))
+        sheet.save(folder / f"{i}.png")
+    return folder
+
+
+def plan_of(recipe: str, preset: str, data: dict[str, str], pictures: Path) -> tuple[Plan, Source]:
+    settings = Data(**{**data, "data": str(pictures) if data["data"] == "pictures" else data["data"]})  # type: ignore[arg-type]
+    module = recipes.find(recipe)
+    model = dataclasses.replace(recipes.preset(module, preset)[1], rounds=4, batch=8)
+    plan = Plan(recipe, preset, model, settings, How())
+    return plan, module.data(model, open_data(settings)["train"])
+
+
+def job_of(plan: Plan, source: Source, folder: Path) -> Job:
+    game = training.assemble(plan, source.about, CPU)
+    return Job(folder, plan, {"train": source}, source, CPU, game, start(game))
+
+
+def play(job: Job, until: int) -> dict[str, float]:
+    """Rounds up to `until`, the last one's losses."""
+    settings = dataclasses.replace(job.settings, check_every=1)
+    stream = training.stream(job.plan, job.source, CPU, job.state.drawn)
+    values: dict[str, float] = {}
+    for done in rounds(job.game, stream, settings, job.state):
+        assert done.losses is not None
+        values = dict(done.losses.values)
+        if done.state.round == until:
+            break
+    return values
+
+
+@pytest.mark.parametrize(("recipe", "preset", "data"), CASES, ids=lambda v: v if isinstance(v, str) else v["data"])
+def test_a_recipe_trains_resumes_and_keeps_its_losses(
+    recipe: str, preset: str, data: dict[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    plan, source = plan_of(recipe, preset, data, pictures)
+    whole = job_of(plan, source, tmp_path)
+    before = checkpoint.tensors_of(whole.game, whole.state)
+    losses = play(whole, 4)
+    after = checkpoint.tensors_of(whole.game, whole.state)
+    learnt = [name for name, module in whole.game.modules.items() for _ in module.parameters()]
+    moved = [n for n in before if not torch.equal(before[n], after[n])]
+    assert {n.split("/")[1] for n in moved if n.startswith("modules/")} == set(learnt)
+
+    first, second = job_of(plan, source, tmp_path), job_of(plan, source, tmp_path)
+    play(first, 2)
+    path = checkpoint.save(tmp_path / "checkpoints", first.game, first.state)
+    checkpoint.restore(second.game, second.state, *checkpoint.read(path))
+    play(second, 4)
+    resumed = checkpoint.tensors_of(second.game, second.state)
+    assert all(torch.equal(after[name], resumed[name]) for name in after)
+
+    golden(f"{recipe}/{preset}/{data['data']}", losses)
+    if whole.game.sample is not None:
+        modules = sampling.for_sampling(whole.game, whole.state, latents=16)
+        samples = sampling.generate(whole.game, modules, sampling.draw(whole.game, 3, seed=0))
+        assert samples.shape == (3, *source.about.shape)
+        assert torch.isfinite(samples).all()
+
+
+def golden(name: str, losses: dict[str, float]) -> None:
+    """Compare with what is on file; SPARRING_GOLDEN=write puts it there (after a change that is meant)."""
+    known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if os.environ.get("SPARRING_GOLDEN") == "write":
+        known[name] = {term: round(value, 6) for term, value in losses.items()}
+        GOLDEN.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    assert losses == pytest.approx(known[name], rel=1e-3, abs=1e-4)
+
+
+def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> None:
+    folder = Path(recipes.__file__).parent
+    assert set(recipes.RECIPES) == {p.stem for p in folder.glob("*.py")} - {"__init__"}
+    assert set(recipes.measured()) <= set(recipes.RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "preset", "data", "message"),
+    [
+        ("dcgan", "classic", {"data": "digits"}, "--size 28x28 --color gray"),
+        ("dcgan", "tuned", {"data": "ring"}, "recipe mlp"),
+        ("cdcgan", "tuned", {"data": "swiss-roll"}, "no labels"),
+        ("cdcgan", "tuned", {"data": "pictures"}, "no labels"),
+        ("classifier", "tuned", {"data": "pictures"}, "no labels"),
+    ],
+)
+def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(
+    recipe: str, preset: str, data: dict[str, str], message: str, pictures: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        plan, source = plan_of(recipe, preset, data, pictures)
+        training.assemble(plan, source.about, CPU)
+
+
+def test_classics_are_what_was_published() -> None:
+    classic = recipes.preset(recipes.find("mlp"), "classic")[1]
+    assert (classic.hidden, classic.discriminator_hidden, classic.latent) == ((256, 512, 1024), (512, 256), 100)
+    assert (classic.batch, classic.rounds, classic.generator.lr, classic.generator.beta1) == (32, 2000, 2e-4, 0.5)
+    radford = recipes.preset(recipes.find("dcgan"), "radford")[1]
+    assert (radford.batch, radford.generator.lr, radford.generator.beta1, radford.uniform) == (128, 2e-4, 0.5, True)
+    for preset in (classic, radford):
+        assert (preset.clusters, preset.average, preset.share_fakes, preset.decay) == (0, 0.0, False, 1.0)
+
+
+def test_unknown_names_are_suggested() -> None:
+    with pytest.raises(UserError, match="did you mean 'dcgan'"):
+        recipes.find("dcgann")
+    with pytest.raises(UserError, match="did you mean 'classic'"):
+        recipes.preset(recipes.find("mlp"), "clasic")

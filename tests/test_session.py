@@ -1,0 +1,268 @@
+"""Runs from beginning to end, through the Python API, with real training of a few rounds."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sparring
+from sparring import UserError, checkpoint
+from sparring.runs import read_config, read_events
+
+QUICK: dict[str, Any] = {"rounds": 30, "batch": 32, "threads": 1, "snapshots": 3, "save_every": 0.0}
+
+
+def quick(tmp_path: Path, recipe: str = "cdcgan", **settings: Any) -> sparring.Run:
+    return sparring.train(recipe, quiet=True, runs=str(tmp_path / "runs"), **{**QUICK, "evaluate": False, **settings})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> sparring.Run:
+    return quick(tmp_path_factory.mktemp("session"), evaluate=True)
+
+
+def test_a_run_leaves_everything_that_it_promises(run: sparring.Run) -> None:
+    names = {p.name for p in run.path.iterdir()}
+    assert names >= {"config.json", "environment.json", "events.jsonl", "evaluation.json"}
+    assert names >= {"report.html", "grid.png", "learning.gif", "samples", "checkpoints"}
+    events = read_events(run.path)
+    assert [e["event"] for e in events if e["event"] in ("start", "done")] == ["start", "done"]
+    assert {e["round"] for e in events if e["event"] == "samples"} >= {0, 30}
+    assert len(list((run.path / "checkpoints").iterdir())) == 2
+
+
+def test_samples_follow_from_n_label_and_seed(run: sparring.Run) -> None:
+    again = sparring.load(run.path)
+    samples = again.sample(5, seed=3)
+    assert samples.dtype == torch.uint8
+    assert samples.shape == (5, 1, 8, 8)
+    assert torch.equal(samples, run.sample(5, seed=3))
+    assert not torch.equal(samples, run.sample(5, seed=4))
+    assert torch.equal(run.sample(4, label="7"), run.sample(4, label=7))
+    assert not torch.equal(run.sample(4, label=7), run.sample(4, label=1))
+    with pytest.raises(UserError, match="label=ten"):
+        run.sample(4, label="ten")
+    with pytest.raises(UserError, match="n=0"):
+        run.sample(0)
+
+
+def test_scores_come_with_floor_counts_split_and_extractor(run: sparring.Run) -> None:
+    found = json.loads((run.path / "evaluation.json").read_text())
+    distance = found["metrics"]["frechet distance"]
+    assert distance["value"] > distance["floor"] > 0
+    assert distance["times_floor"] == pytest.approx(distance["value"] / distance["floor"])
+    assert found["extractor"]["name"] == "judge of digits"
+    assert found["extractor"]["accuracy"] > 0.95
+    assert (found["reference"]["split"], found["reference"]["count"], found["samples"]) == ("test", 179, 1618)
+    assert len(found["extractor"]["sha256"]) == 64
+    assert "fid" not in {word for name in found["metrics"] for word in name.lower().split()}
+    assert set(found["metrics"]) >= {"kernel distance", "inception score", "precision", "recall", "density", "coverage"}
+    assert sum(found["classes"]["shares"]) == pytest.approx(1)
+
+
+def test_judging_again_gives_the_same(run: sparring.Run) -> None:
+    first, second = run.evaluate(), sparring.load(run.path).evaluate()
+    assert first["metrics"] == second["metrics"]
+    assert run.evaluate(split="train")["reference"]["count"] == 1618
+    with pytest.raises(UserError, match="did you mean 'test'"):
+        run.evaluate(split="tets")
+    run.evaluate()
+
+
+def test_real_data_score_their_own_floor() -> None:
+    # the judge's verdict on real training pictures must be the floor itself: no other path, no other seed
+    from sparring.data import Data, open_data
+    from sparring.judge import judge_of
+    from sparring.machine import Machine
+    from sparring.metrics.evaluate import with_floor
+    from sparring.metrics.features import extract
+
+    splits = open_data(Data())
+    machine = Machine(torch.device("cpu"), "test", "float32", 1)
+    from rich.console import Console
+
+    judge = judge_of(splits, machine, Console(quiet=True))
+    train, test = (extract(judge, splits[s][torch.arange(len(splits[s]))]["image"]) for s in ("train", "test"))
+    table = with_floor(train, train, test)
+    assert table["frechet distance"]["times_floor"] == 1.0
+    noise = torch.randint(0, 256, (500, 1, 8, 8), dtype=torch.uint8)
+    assert with_floor(extract(judge, noise), train, test)["frechet distance"]["times_floor"] > 20
+
+
+def test_a_second_run_never_overwrites_the_first(tmp_path: Path) -> None:
+    paths = [quick(tmp_path, rounds=1, name=name).path for name in (None, None, "mine", "mine")]
+    assert [p.name for p in paths] == ["cdcgan-digits-1", "cdcgan-digits-2", "mine", "mine-1"]
+
+
+def test_the_same_settings_give_the_same_weights(tmp_path: Path) -> None:
+    one, two, other = (quick(tmp_path, seed=seed) for seed in (0, 0, 1))
+    tensors = [checkpoint.read(checkpoint.listed(r.path / "checkpoints")[-1])[0] for r in (one, two, other)]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+    assert any(not torch.equal(tensors[0][name], tensors[2][name]) for name in tensors[0])
+
+
+def test_resume_goes_on_from_the_last_good_checkpoint_bitwise(tmp_path: Path, capsys: Any) -> None:
+    whole = quick(tmp_path)
+    broken = tmp_path / "broken"
+    shutil.copytree(whole.path, broken)
+    before, last = checkpoint.listed(broken / "checkpoints")
+    final, _ = checkpoint.read(last)
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 1
+    last.write_bytes(bytes(data))
+    with (broken / "events.jsonl").open("a") as file:
+        file.write('{"event": "torn')
+    resumed = sparring.resume(broken)
+    assert "damaged" in capsys.readouterr().err.replace("\n", "")
+    tensors, meta = checkpoint.read(checkpoint.listed(broken / "checkpoints")[-1])
+    assert meta["round"] == 30
+    assert int(before.name[:8]) == 20
+    assert all(torch.equal(final[name], tensors[name]) for name in final)
+    rounds = [e["round"] for e in read_events(resumed.path) if e["event"] == "losses"]
+    assert rounds == [10, 20, 30]
+
+
+def test_a_finished_run_is_left_alone(run: sparring.Run, capsys: Any) -> None:
+    sparring.resume(run.path)
+    assert "complete" in capsys.readouterr().err
+
+
+def test_resume_refuses_changed_data(tmp_path: Path) -> None:
+    run = quick(tmp_path, rounds=1)
+    config = json.loads((run.path / "config.json").read_text())
+    config["about"]["sha256"] = "0" * 64
+    config["model"]["rounds"] = 5
+    (run.path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="has changed since"):
+        sparring.resume(run.path)
+
+
+def test_points_are_drawn_and_judged_by_their_modes(tmp_path: Path) -> None:
+    run = quick(tmp_path, "mlp", data="ring", evaluate=True)
+    assert run.sample(7).shape == (7, 2)
+    found = json.loads((run.path / "evaluation.json").read_text())
+    assert 0 <= found["modes"] <= 8
+    assert (run.path / "samples" / "00000030.png").exists()
+
+
+def test_an_unlabelled_folder_is_judged_by_pixels_and_says_so(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(40):
+        Image.new("RGB", (20 + i, 30), (6 * i, 255 - 6 * i, 9)).save(folder / f"{i}.png")
+    run = quick(tmp_path, "dcgan", data=str(folder), size=16, batch=8, evaluate=True)
+    found = json.loads((run.path / "evaluation.json").read_text())
+    assert found["extractor"]["name"] == "pixels 8x8"
+    assert "inception score" not in found["metrics"]
+    assert run.sample(2).shape == (2, 3, 16, 16)
+    with pytest.raises(UserError, match="without labels"):
+        run.sample(2, label=0)
+
+
+def test_minutes_choose_the_rounds_and_the_choice_is_recorded(tmp_path: Path) -> None:
+    run = quick(tmp_path, rounds=10**6, minutes=0.05)
+    written = read_config(run.path)
+    assert 1 <= written.model["rounds"] < 10**5
+    assert written.how.minutes is None
+    assert written.facts["minutes"] == 0.05
+    seconds = max(e["seconds"] for e in read_events(run.path) if e["event"] == "losses")
+    assert seconds < 12  # 3 s were asked for; a busy machine may take longer
+
+
+def test_a_classifier_run_reports_its_accuracy(tmp_path: Path) -> None:
+    run = quick(tmp_path, "classifier", rounds=300, evaluate=True)
+    found = json.loads((run.path / "evaluation.json").read_text())
+    assert found["metrics"]["accuracy"]["value"] > 0.9
+    with pytest.raises(UserError, match="no samples"):
+        run.sample(1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bathc": 3}, "no setting 'bathc' .did you mean 'batch'"),
+        ({"batch": "many"}, "batch: .*integer.*'many'"),
+        ({"generator": {"lrr": 1.0}}, "generator.lrr.*did you mean 'lr'"),
+        ({"batch": 5000}, "batch=5000 is larger than the 1618"),
+        ({"rounds": 0}, "rounds=0"),
+        ({"data": "mnits"}, "did you mean 'mnist'"),
+        ({"device": "cuda:99"}, "device=cuda:99"),
+        ({"device": "quantum"}, "device=quantum"),
+        ({"threads": 0}, "threads=0"),
+        ({"minutes": -1.0}, "minutes=-1"),
+        ({"objective": "hing"}, "did you mean 'hinge'"),
+        ({"objective": "nowhere.py:x"}, "there is no file"),
+        ({"test": 1.5}, "test=1.5"),
+        ({"validation": -0.1}, "validation=-0.1"),
+        ({"name": "../x"}, "name='../x'"),
+        ({"color": "blue"}, "color"),
+    ],
+)
+def test_mistakes_are_named_with_value_and_fix_and_leave_no_run(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        quick(tmp_path, **settings)
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_nan_loss_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from sparring import Objective\ncalls = []\n"
+        "def nan_later(real, fake):\n"
+        "    calls.append(1)\n"
+        "    return -fake if len(calls) < 60 else fake * float('nan')\n"
+        "objective = Objective(lambda r, f: (1 - r).relu() + (1 + f).relu(), nan_later)\n"
+    )
+    with pytest.raises(UserError, match=r"'objective' of player 'generator' became nan.*last good checkpoint is"):
+        quick(tmp_path, rounds=400, objective=f"{mine}:objective")
+    (folder,) = (tmp_path / "runs").iterdir()
+    tensors, meta = checkpoint.read(checkpoint.listed(folder / "checkpoints")[-1])
+    assert 0 < meta["round"] <= 60
+    assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
+
+
+def test_loading_a_run_executes_nothing_of_it(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    flag = tmp_path / "executed"
+    mine.write_text(
+        f"import pathlib\nfrom sparring.objectives import hinge as objective\npathlib.Path({str(flag)!r}).write_text('')\n"
+    )
+    run = quick(tmp_path, objective=f"{mine}:objective")
+    assert flag.exists()
+    flag.unlink()
+    assert sparring.load(run.path).sample(2).shape == (2, 1, 8, 8)
+    assert not flag.exists()
+
+
+def test_a_full_disk_stops_with_a_clear_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = checkpoint.save
+
+    def save(folder: Path, *rest: Any, **more: Any) -> Path:
+        if len(checkpoint.listed(folder)) >= 1:
+            raise OSError(28, "No space left on device")
+        return real(folder, *rest, **more)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    with pytest.raises(UserError, match=r"No space left.*free some space.*last good checkpoint is .*00000010"):
+        quick(tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, run: sparring.Run) -> None:
+    with pytest.raises(UserError, match=r"not a run: it has no config\.json; there are"):
+        sparring.load(run.path.parent / "nothing")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="not valid JSON"):
+        sparring.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"format": 99}')
+    with pytest.raises(UserError, match="can read"):
+        sparring.load(tmp_path)
+    shutil.copy(run.path / "config.json", tmp_path / "config.json")
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        sparring.load(tmp_path).sample(1)
