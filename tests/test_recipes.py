@@ -128,9 +128,12 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(
     recipe: str, preset: str, data: dict[str, str], message: str, pictures: Path
 ) -> None:
-    with pytest.raises(UserError, match=message):
+    def assemble() -> None:
         plan, source = plan_of(recipe, preset, data, pictures)
         training.assemble(plan, source.about, CPU)
+
+    with pytest.raises(UserError, match=message):
+        assemble()
 
 
 def test_classics_are_what_was_published() -> None:

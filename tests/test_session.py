@@ -232,7 +232,8 @@ def test_loading_a_run_executes_nothing_of_it(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     flag = tmp_path / "executed"
     mine.write_text(
-        f"import pathlib\nfrom sparring.objectives import hinge as objective\npathlib.Path({str(flag)!r}).write_text('')\n"
+        "import pathlib\nfrom sparring.objectives import hinge as objective\n"
+        f"pathlib.Path({str(flag)!r}).write_text('')\n"
     )
     run = quick(tmp_path, objective=f"{mine}:objective")
     assert flag.exists()

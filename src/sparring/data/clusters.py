@@ -87,14 +87,21 @@ def kmeans(data: Tensor, clusters: int, seed: int = 0, iterations: int = 30) -> 
 
 
 def spread(data: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
-    """(clusters, d) starting centres, drawn by squared distance to those before. Arthur and Vassilvitskii 2007."""
+    """(clusters, d) starting centres, drawn by squared distance to those before. Arthur and Vassilvitskii 2007.
+
+    Of a few candidates each time, the one that leaves the least distance is taken (the greedy form of their section 5).
+    """
     sample = data[torch.randperm(len(data), generator=generator)[:8192]]
+    tries = 2 + clusters.bit_length()
     centres = [sample[0]]
     nearest = (sample - centres[0]).square().sum(1)
     for _ in range(clusters - 1):
         weights = nearest + 1e-12 * nearest.max() + 1e-30
-        centres.append(sample[int(torch.multinomial(weights, 1, generator=generator))])
-        nearest = torch.minimum(nearest, (sample - centres[-1]).square().sum(1))
+        candidates = sample[torch.multinomial(weights, tries, replacement=True, generator=generator)]
+        distances = torch.minimum(nearest, torch.cdist(candidates, sample).square())
+        best = int(distances.sum(1).argmin())
+        centres.append(candidates[best])
+        nearest = distances[best]
     return torch.stack(centres)
 
 
