@@ -52,7 +52,7 @@ class Config:
     """The discriminator's optimizer."""
     decay: float = 0.4
     """Progress from which the learning rates fall, on a line, to 2 %; 1 keeps them."""
-    average: float = 0.995
+    average: float = 0.998
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
     share_fakes: bool = True
     """Both players judge the same fakes in a round."""

@@ -54,7 +54,7 @@ class Config:
     """non-saturating, minimax, least-squares, hinge, or your own as `file.py:name`."""
     r1: float = 0.0
     """Weight gamma of the R1 penalty; 0 is off."""
-    clusters: int = 40
+    clusters: int = 100
     """Self-conditioning: k-means clusters of the data serve as labels. 0 is off."""
     generator: Adam = field(default_factory=lambda: Adam(1e-3, 0.0, 0.99))
     """The generator's optimizer."""
@@ -62,7 +62,7 @@ class Config:
     """The discriminator's optimizer."""
     decay: float = 0.4
     """Progress from which the learning rates fall, on a line, to 2 %; 1 keeps them."""
-    average: float = 0.995
+    average: float = 0.998
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
     share_fakes: bool = True
     """Both players judge the same fakes in a round."""
