@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparring import report
 from sparring.config import UserError
-from sparring.report import write_report
+from sparring.report import curves, pictures, write_report
 
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
@@ -239,7 +238,7 @@ def test_long_curves_are_thinned_to_means(run: Path) -> None:
     write_events(run, *(losses(i, **{"a/b": float(i % 2)}) for i in range(1, 4001)))
     page = Page(write_report(run))
     values = page.data["charts"][0][0]["values"]
-    assert len(values) == len(page.data["rounds"]) <= report.POINTS
+    assert len(values) == len(page.data["rounds"]) <= curves.POINTS
     assert page.data["rounds"][-1] == 4000
     assert np.mean(values) == pytest.approx(0.5)
 
@@ -248,18 +247,18 @@ def test_many_snapshots_keep_the_first_and_the_last(run: Path) -> None:
     write_events(run, *(samples(run, i, picture(i)) for i in range(130)))
     page = Page(write_report(run))
     shown = page.data["snapshots"]
-    assert len(shown) == len(page.frames()) == report.FRAMES
+    assert len(shown) == len(page.frames()) == pictures.FRAMES
     assert (shown[0], shown[-1]) == (0, 129)
     assert max(np.diff(shown)) - min(np.diff(shown)) <= 1
-    assert [("hidden" in frame) for frame in page.frames()] == [True] * (report.FRAMES - 1) + [False]
+    assert [("hidden" in frame) for frame in page.frames()] == [True] * (pictures.FRAMES - 1) + [False]
     with Image.open(run / "learning.gif") as animation:
-        assert animation.n_frames == report.FRAMES
+        assert animation.n_frames == pictures.FRAMES
         animation.seek(animation.n_frames - 1)
         assert animation.info["duration"] == 2000
 
 
 def test_heavy_snapshots_become_fewer(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "EMBEDDED", 100_000)
+    monkeypatch.setattr(pictures, "EMBEDDED", 100_000)
     write_events(run, *(samples(run, i, picture(i, (60, 90), "RGB")) for i in range(20)))
     page = Page(write_report(run))
     sizes = [len(frame["src"] or "") for frame in page.frames()]
@@ -271,7 +270,7 @@ def test_the_animation_shrinks_until_it_fits(run: Path, monkeypatch: pytest.Monk
     write_events(run, *(samples(run, i, picture(i, (60, 90))) for i in range(40)))
     write_report(run)
     free = (run / "learning.gif").stat().st_size
-    monkeypatch.setattr(report, "ANIMATED", free // 2)
+    monkeypatch.setattr(pictures, "ANIMATED", free // 2)
     write_report(run)
     assert (run / "learning.gif").stat().st_size <= free // 2
 
