@@ -93,7 +93,7 @@ def start_run(plan: Plan, console: Console) -> Run:
     stem = how.name or f"{plan.recipe.rpartition(':')[2]}-{short(plan.data.data)}"
     folder = new_folder(Path(how.runs), stem, numbered=how.name is None)
     write_config(folder, plan, source.about, facts)
-    write_json(folder / "environment.json", environment(str(machine)))
+    write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
     game = training.assemble(plan, source.about, machine)
     job = Job(folder, plan, splits, source, machine, game, start(game))
     training.announce(console, job, measured)
