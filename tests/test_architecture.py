@@ -16,7 +16,7 @@ LAYERS = [
     ["data", "objectives", "penalties", "optimizers", "average", "nn.layers", "nn.dense", "nn.image", "nn.classic"],
     ["game", "metrics.features", "metrics.image", "metrics.evaluate", "runs"],
     ["engine"],
-    ["machine", "checkpoint", "sampling", "show", "testing", "report"],
+    ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
     ["recipes", "recipes.mlp", "recipes.dcgan", "recipes.cdcgan", "recipes.classifier"],
     ["judge", "training"],
     ["session"],

@@ -58,12 +58,12 @@ def test_killed_runs_end_bitwise_like_the_others(tmp_path: Path, kills: int) -> 
     for _ in range(kills - 1):
         kill_at_a_random_moment(["resume", "runs/killed"], tmp_path, folder, chance)
         rounds.append(int(checkpoint.listed(folder / "checkpoints")[-1].name[:8]))
-        killed += rounds[-1] < 600
+        killed += rounds[-1] < 400
     finish(["resume", "runs/killed"], tmp_path)
     ours, theirs = (
         checkpoint.read(checkpoint.listed(tmp_path / "runs" / name / "checkpoints")[-1]) for name in ("killed", "whole")
     )
-    print(f"killed after rounds {rounds} of 600")
+    print(f"killed after rounds {rounds} of 400")
     assert killed >= kills // 2, "the kills came too late to prove anything"
     assert ours[1] == theirs[1]
     assert ours[0].keys() == theirs[0].keys()

@@ -122,7 +122,7 @@ def linear_decay(optimizers: Sequence[torch.optim.Optimizer], start: float, end:
 
 
 @dataclass(frozen=True)
-class _Duel:
+class _TwoPlayer:
     """The losses of the common game, over the networks they read."""
 
     generator: nn.Module
@@ -203,16 +203,18 @@ def two_player(
             "this discriminator has batch norm (Gulrajani et al. 2017, section 4); use a network without it"
         )
     # with batch norm, real and fake must not share statistics (Radford et al. 2016, section 3), so two passes
-    duel = _Duel(generator, discriminator, latent, key, objective, dict(penalties or {}), together=not has_batch_norm)
+    pair = _TwoPlayer(
+        generator, discriminator, latent, key, objective, dict(penalties or {}), together=not has_batch_norm
+    )
     return Game(
         modules={"generator": generator, "discriminator": discriminator},
         players=[
-            Player("discriminator", duel.discriminator_loss, discriminator_optimizer, repeat=discriminator_steps),
-            Player("generator", duel.generator_loss, generator_optimizer),
+            Player("discriminator", pair.discriminator_loss, discriminator_optimizer, repeat=discriminator_steps),
+            Player("generator", pair.generator_loss, generator_optimizer),
         ],
         draw=latent,
-        sample=duel.sample,
+        sample=pair.sample,
         average=average,
-        prepare=duel.prepare if share_fakes else None,
+        prepare=pair.prepare if share_fakes else None,
         on_round=on_round,
     )

@@ -16,60 +16,33 @@ scores is left out. Latents are drawn anew for every step, never one fixed batch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
 
-from sparring.average import Average
-from sparring.config import UserError, resolve
+from sparring.config import UserError
 from sparring.data.clusters import clustered
-from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.game import Game, Latent, linear_decay, two_player
+from sparring.duel import Duel, duel
+from sparring.game import Game
 from sparring.nn import classic
 from sparring.nn.image import ConvDiscriminator, ConvGenerator
-from sparring.objectives import OBJECTIVES
 from sparring.optimizers import Adam
-from sparring.penalties import r1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Duel):
     """Numbers of the DCGAN."""
 
-    rounds: int = 3000
-    """Rounds, each one step of both players."""
-    batch: int = 64
-    """Real pictures per step."""
     networks: Literal["tuned", "classic28", "classic64", "radford"] = "tuned"
     """Whose layers; all but `tuned` have one size."""
-    latent: int = 64
-    """Random numbers that a picture is made from."""
-    uniform: bool = False
-    """Latents uniform in [-1, 1] instead of normal."""
     width: int = 16
     """Channels of the tuned generator at full size, doubling towards its small maps."""
     discriminator_width: int = 32
     """Channels of the tuned discriminator's first layer."""
-    objective: str = "hinge"
-    """non-saturating, minimax, least-squares, hinge, or your own as `file.py:name`."""
-    r1: float = 0.0
-    """Weight gamma of the R1 penalty; 0 is off. Not with batch norm in the discriminator (the classics)."""
     clusters: int = 100
     """Self-conditioning: k-means clusters of the pictures serve as labels. 0 is off."""
-    generator: Adam = field(default_factory=lambda: Adam(2e-3, 0.0, 0.99))
-    """The generator's optimizer."""
-    discriminator: Adam = field(default_factory=lambda: Adam(4e-3, 0.0, 0.99))
-    """The discriminator's optimizer."""
-    decay: float = 0.4
-    """Progress from which the learning rates fall, on a line, to 2 %; 1 keeps them."""
-    average: float = 0.998
-    """Fraction of the averaged generator kept per round; 0 averages nothing."""
-    share_fakes: bool = True
-    """Both players judge the same fakes in a round."""
-    augment: Augment = field(default_factory=Augment)
-    """Changes of the real pictures."""
 
 
 def published(networks: Literal["classic28", "classic64", "radford"], rounds: int, batch: int, uniform: bool) -> Config:
@@ -135,19 +108,4 @@ def networks(config: Config, about: About) -> tuple[nn.Module, nn.Module]:
 
 def build(config: Config, about: About) -> Game:
     """Two convolutional networks and their game."""
-    generator, discriminator = networks(config, about)
-    generator_optimizer = config.generator.over(generator.parameters())
-    discriminator_optimizer = config.discriminator.over(discriminator.parameters())
-    return two_player(
-        generator,
-        discriminator,
-        latent=Latent(config.latent, about.prior, config.uniform),
-        key=about.key,
-        objective=resolve(config.objective, OBJECTIVES, "objective"),
-        generator_optimizer=generator_optimizer,
-        discriminator_optimizer=discriminator_optimizer,
-        penalties={"r1": (config.r1, r1)} if config.r1 else {},
-        share_fakes=config.share_fakes,
-        average=Average(config.average) if config.average else None,
-        on_round=linear_decay([generator_optimizer, discriminator_optimizer], config.decay, 0.02),
-    )
+    return duel(config, about, *networks(config, about))
