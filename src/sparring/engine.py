@@ -74,29 +74,44 @@ def start(game: Game, state: State | None = None) -> State:
     return State(averages={name: shadow(game.modules[name]) for name in names})
 
 
-@contextlib.contextmanager
-def only(player: Player, game: Game) -> Iterator[list[Tensor]]:
-    """Freeze all that this player does not own, so that no work is spent on what may not move."""
+@dataclass(frozen=True)
+class Reach:
+    """What a player may move, and what it may not: walked once, not in every turn."""
+
+    owned: Sequence[Tensor]
+    others: Sequence[Tensor]
+
+
+def reach(game: Game, player: Player) -> Reach:
+    """`owned` are the optimizer's parameters, `others` all other parameters of the game that learn at all."""
     owned = [p for group in player.optimizer.param_groups for p in group["params"]]
     ids = {id(p) for p in owned}
     others = [p for m in game.modules.values() for p in m.parameters() if id(p) not in ids and p.requires_grad]
+    return Reach(owned, others)
+
+
+@contextlib.contextmanager
+def frozen(others: Sequence[Tensor]) -> Iterator[None]:
+    """No work is spent on what may not move."""
     for p in others:
         p.requires_grad_(False)
     try:
-        yield owned
+        yield
     finally:
         for p in others:
             p.requires_grad_(True)
 
 
-def update(game: Game, player: Player, batch: Batch, precision: Precision = "float32") -> Loss:
+def update(
+    game: Game, player: Player, batch: Batch, precision: Precision = "float32", within: Reach | None = None
+) -> Loss:
     """One turn: differentiate the sum of the player's terms with respect to what it owns, and step."""
-    with only(player, game) as owned:
+    within = within or reach(game, player)
+    with frozen(within.others):
         with autocast(game, precision):
             loss = player.loss(batch)
-        gradients = torch.autograd.grad(sum_of(loss.terms), owned, allow_unused=True)
-    for parameter, gradient in zip(owned, gradients, strict=True):
-        parameter.grad = gradient
+        # backward, not grad: it lays gradients out like their parameters, which the fused optimizers rely on
+        torch.autograd.backward(sum_of(loss.terms, player.name), inputs=within.owned)
     player.optimizer.step()
     player.optimizer.zero_grad(set_to_none=True)
     return loss
@@ -107,8 +122,13 @@ def autocast(game: Game, precision: Precision) -> torch.autocast:
     return torch.autocast(device_of(game).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def sum_of(terms: Mapping[str, Tensor]) -> Tensor:
-    """The scalar that is differentiated."""
+def sum_of(terms: Mapping[str, Tensor], player: str) -> Tensor:
+    """The scalar that is differentiated. ValueError for a loss without terms, or a term that is no scalar."""
+    for name, term in terms.items():
+        if term.ndim != 0:
+            raise ValueError(f"the term '{name}' of player '{player}' has shape {tuple(term.shape)}; take its mean")
+    if not terms:
+        raise ValueError(f"the loss of player '{player}' has no terms")
     return torch.stack([term.float() for term in terms.values()]).sum()
 
 
@@ -121,12 +141,13 @@ def rounds(game: Game, batches: Iterator[Batch], settings: Train, state: State |
     state = start(game, state)
     for module in game.modules.values():
         module.train()
-    recent: list[dict[str, Tensor]] = []
+    reaches = {player.name: reach(game, player) for player in game.players}
+    device, recent = device_of(game), list[dict[str, Tensor]]()
     while state.round < settings.rounds:
-        torch.manual_seed(mix(settings.seed, state.round))
+        seed(mix(settings.seed, state.round), device)
         if game.on_round is not None:
             game.on_round(state.round / settings.rounds)
-        recent.append(one_round(game, batches, settings, state))
+        recent.append(one_round(game, batches, settings, state, reaches))
         if game.average is not None:
             for name, average in state.averages.items():
                 follow(average, game.modules[name], game.average.at(state.round))
@@ -138,13 +159,25 @@ def rounds(game: Game, batches: Iterator[Batch], settings: Train, state: State |
         yield Round(state, losses)
 
 
-def one_round(game: Game, batches: Iterator[Batch], settings: Train, state: State) -> dict[str, Tensor]:
-    """Every player's turns; returns detached terms and watched values by `player/term`."""
+def seed(number: int, device: torch.device) -> None:
+    """Seed the CPU's stream and the device's. (`torch.manual_seed` costs ten times as much, every round.)"""
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
+
+
+def one_round(
+    game: Game, batches: Iterator[Batch], settings: Train, state: State, reaches: Mapping[str, Reach]
+) -> dict[str, Tensor]:
+    """Every player's turns; returns detached terms and watched values by `player/term`, means over its turns."""
     shared: Batch | None = None
     record: dict[str, Tensor] = {}
     for player in game.players:
         if not player.acts(state.round):
             continue
+        turns: list[Loss] = []
         for turn in range(player.repeat):
             if game.prepare is None or turn > 0:
                 batch = take(batches, state)
@@ -152,9 +185,10 @@ def one_round(game: Game, batches: Iterator[Batch], settings: Train, state: Stat
                 if shared is None:
                     shared = prepared(game, take(batches, state), settings.precision)
                 batch = shared
-            loss = update(game, player, batch, settings.precision)
-        for name, value in (*loss.terms.items(), *loss.watch.items()):
-            record[f"{player.name}/{name}"] = value.detach()
+            turns.append(update(game, player, batch, settings.precision, reaches[player.name]))
+        for name in {**turns[0].terms, **turns[0].watch}:
+            values = [{**loss.terms, **loss.watch}[name].detach() for loss in turns]
+            record[f"{player.name}/{name}"] = values[0] if len(values) == 1 else torch.stack(values).mean()
     return record
 
 
@@ -174,6 +208,8 @@ def prepared(game: Game, batch: Batch, precision: Precision) -> Batch:
 def summarise(recent: Sequence[Mapping[str, Tensor]], last_round: int) -> Losses:
     """Means by name; raises `NonFiniteLossError` naming the first bad term. Waits for the device once."""
     names = sorted({name for row in recent for name in row})
+    if not names:  # nobody had a turn
+        return Losses({})
     filled = [[row.get(name) for name in names] for row in recent]
     flat = [value.float() for row in filled for value in row if value is not None]
     values = iter(torch.stack(flat).tolist())

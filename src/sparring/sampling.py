@@ -19,7 +19,7 @@ from sparring.game import Game
 CHUNK = 500
 
 
-def for_sampling(game: Game, state: State, latents: int = 2048) -> dict[str, nn.Module]:
+def for_sampling(game: Game, state: State, latents: int = 4 * CHUNK) -> dict[str, nn.Module]:
     """The game's modules, with averaged ones copied, frozen and their batch norm estimated on `latents` samples."""
     modules = dict(game.modules)
     for name in game.averaged:

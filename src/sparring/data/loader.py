@@ -49,7 +49,7 @@ def batches(
         first = number % per_epoch * batch
         index = order[first : first + batch]
         columns = source[index]
-        if augment is not None and "image" in columns:
+        if augment is not None and (augment.flip or augment.shift) and "image" in columns:
             keys = hashed(index, mix(seed + 1, epoch))
             columns["image"] = augmented(columns["image"], keys, augment)
         yield {name: ready(name, column, device) for name, column in columns.items()}
