@@ -262,7 +262,7 @@ def pictures() -> None:
     rows = []
     for name, settings in sets.items():
         with tempfile.TemporaryDirectory() as folder:
-            run, found, last = trained("dcgan", folder, size=64, threads=1, **settings)
+            run, found, last = trained("dcgan", folder, size=64, threads=1, rounds=2000, **settings)
             sheet = ROOT / "docs" / f"{name}.png"
             shutil.copy(run.path / "grid.png", sheet)
             m = found["metrics"]

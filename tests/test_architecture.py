@@ -83,7 +83,7 @@ def test_no_recipe_imports_another_and_metrics_know_no_game() -> None:
 def test_there_is_one_training_loop_and_no_pickle() -> None:
     for module, path in modules().items():
         text = path.read_text()
-        assert ".backward(" not in text, module
+        assert module == "engine" or ".backward(" not in text, module
         assert module == "engine" or ".step()" not in text, module
         for word in ("import pickle", "torch.load(", "torch.save(", "eval(", "extractall("):
             allowed = word == "eval(" and text.count("eval(") == text.count(".eval(")

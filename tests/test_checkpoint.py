@@ -23,17 +23,17 @@ def game() -> Game:
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     played = game()
-    return checkpoint.save(tmp_path, played, train(played, points(), Train(5, 16)))
+    return checkpoint.save(tmp_path, played, train(played, points(), Train(5)))
 
 
 def test_a_round_trip_goes_on_bitwise(tmp_path: Path) -> None:
     whole, first, second = game(), game(), game()
-    a = train(whole, points(), Train(12, 16))
-    path = checkpoint.save(tmp_path, first, train(first, points(), Train(12, 16), record=lambda r: r.state.round == 7))
+    a = train(whole, points(), Train(12))
+    path = checkpoint.save(tmp_path, first, train(first, points(), Train(12), record=lambda r: r.state.round == 7))
     state = start(second)
     checkpoint.restore(second, state, *checkpoint.read(path))
     assert (state.round, state.drawn) == (7, 7)
-    train(second, points(first=state.drawn), Train(12, 16), state)
+    train(second, points(first=state.drawn), Train(12), state)
     assert all(torch.equal(x, y) for x, y in zip(parameters(whole), parameters(second), strict=True))
     assert checkpoint.tensors_of(whole, a).keys() == checkpoint.tensors_of(second, state).keys()
     for name, value in checkpoint.tensors_of(whole, a).items():
@@ -81,7 +81,7 @@ def test_a_checkpoint_of_another_network_is_refused_by_name(saved: Path) -> None
 
 def test_only_the_last_few_are_kept_and_nothing_half_written_stays(tmp_path: Path) -> None:
     played = game()
-    train(played, points(), Train(9, 16), record=lambda r: checkpoint.save(tmp_path, played, r.state) and None)
+    train(played, points(), Train(9), record=lambda r: checkpoint.save(tmp_path, played, r.state) and None)
     assert [p.name[:8] for p in checkpoint.listed(tmp_path)] == ["00000008", "00000009"]
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -91,7 +91,7 @@ def test_a_failed_write_leaves_the_old_one(saved: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     played = game()
-    state = train(played, points(), Train(6, 16))
+    state = train(played, points(), Train(6))
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(saved.parent, played, state)

@@ -9,8 +9,10 @@ from sparring.average import Average
 from sparring.config import UserError
 from sparring.engine import NonFiniteLossError, State, Train, rounds, start, train, update
 from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.nn.image import ConvDiscriminator
 from sparring.objectives import OBJECTIVES, Objective, hinge
 from sparring.optimizers import SGD, Adam
+from sparring.penalties import r1
 from sparring.seeds import mix
 from sparring.testing import toy_game
 
@@ -65,16 +67,83 @@ def test_an_update_is_one_step_of_the_plain_loop() -> None:
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 3.0])
+def test_fused_steps_equal_plain_ones_whatever_the_layout(gamma: float) -> None:
+    # gradients of channels-last weights may come in another order than the weights, above all under a penalty
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        net = ConvDiscriminator((3, 16, 16), 8, spectral=False)
+        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    fused, plain = network(), network()
+    x = torch.randn(8, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+
+    def loss(net: nn.Module) -> Loss:
+        penalty = r1(net, x, x).mean() * gamma if gamma else torch.zeros(())
+        return Loss({"score": net(x).mean(), "r1": penalty})
+
+    player = Player("d", lambda batch: loss(fused), Adam(1e-2).over(fused.parameters()))
+    reference = torch.optim.Adam(plain.parameters(), 1e-2, (0.5, 0.999), foreach=False)
+    for _ in range(3):
+        update(Game({"d": fused}, [player]), player, {})
+        sum(loss(plain).terms.values()).backward()  # type: ignore[union-attr]
+        reference.step()
+        reference.zero_grad()
+    for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_mistaken_games_and_losses_are_named() -> None:
+    game = toy_game()
+    with pytest.raises(ValueError, match="different names"):
+        game.plus(game.player("generator"))
+    with pytest.raises(ValueError, match="product names"):
+        replace(game, product=("decoder",))
+    with pytest.raises(ValueError, match="every=0"):
+        game.with_player("generator", every=0)
+    for terms, message in (({}, "has no terms"), ({"t": torch.ones(3)}, "take its mean")):
+        with pytest.raises(ValueError, match=message):
+            update(game, replace(game.player("generator"), loss=lambda batch, t=terms: Loss(t)), next(points()))
+
+
+def test_a_penalty_player_may_share_an_optimizer_and_act_rarely() -> None:
+    game = toy_game()
+    owner = game.player("discriminator")
+    weight = game.modules["discriminator"].linear.weight
+    lazy = Player("lazy", lambda batch: Loss({"decay": weight.square().sum()}), owner.optimizer, every=4, shares=False)
+    state = train(game.plus(lazy), points(), Train(8))
+    assert state.drawn == 8 + 2
+
+
+def test_rounds_in_which_nobody_acts_have_no_losses() -> None:
+    game = toy_game().with_player("discriminator", start=50).with_player("generator", start=50)
+    seen = [done.losses.values for done in rounds(game, points(), Train(20)) if done.losses]
+    assert seen == [{}, {}]
+
+
+def test_terms_of_several_turns_are_averaged() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    values = iter(range(1, 100))
+    player = Player(
+        "p",
+        lambda b: Loss({"t": net.weight.sum() * 0 + float(next(values))}),
+        SGD(0.1).over(net.parameters()),
+        repeat=3,
+    )
+    game = Game({"net": net}, [player])
+    assert [d.losses.values["p/t"] for d in rounds(game, points(), Train(4, check_every=2)) if d.losses] == [3.5, 9.5]
+
+
 def test_players_act_when_they_say() -> None:
     player = Player("p", lambda batch: Loss({}), None, every=3, start=2, stop=9)  # type: ignore[arg-type]
     assert [r for r in range(12) if player.acts(r)] == [2, 5, 8]
 
 
 def test_batches_are_drawn_per_turn_or_shared() -> None:
-    apart = toy_game(share_fakes=False).with_player("discriminator", repeat=3)
-    assert train(apart, points(), Train(4, 16)).drawn == 4 * (3 + 1)
     shared = toy_game().with_player("discriminator", repeat=3)
-    assert train(shared, points(), Train(4, 16)).drawn == 4 * 3  # the first of three turns shares with the generator
+    assert train(shared, points(), Train(4)).drawn == 4 * 3  # the generator looks at the first of three
+    apart = shared.with_player("generator", shares=False)
+    assert train(apart, points(), Train(4)).drawn == 4 * (3 + 1)
 
 
 def test_sharing_fakes_saves_a_pass_of_the_generator_and_still_trains_it() -> None:
@@ -82,7 +151,7 @@ def test_sharing_fakes_saves_a_pass_of_the_generator_and_still_trains_it() -> No
     passes = []
     game.modules["generator"].register_forward_hook(lambda *_: passes.append(1))
     before = game.modules["generator"].linear.weight.detach().clone()
-    train(game, points(), Train(3, 16))
+    train(game, points(), Train(3))
     assert len(passes) == 3
     assert not torch.equal(before, game.modules["generator"].linear.weight)
 
@@ -90,7 +159,7 @@ def test_sharing_fakes_saves_a_pass_of_the_generator_and_still_trains_it() -> No
 @pytest.mark.parametrize("share", [True, False])
 def test_two_shards_of_a_run_equal_the_whole_bitwise(share: bool) -> None:
     whole, halves = (replace(toy_game(share_fakes=share), average=Average(0.9)) for _ in range(2))
-    settings = Train(11, 16, seed=4)
+    settings = Train(11, seed=4)
     a = train(whole, points(), settings)
     b = start(halves)
     for done in rounds(halves, points(), settings, b):
@@ -106,7 +175,7 @@ def test_the_seed_decides() -> None:
     runs = []
     for seed in (0, 0, 1):
         game = toy_game()
-        train(game, points(), Train(3, 16, seed))
+        train(game, points(), Train(3, seed))
         runs.append(parameters(game))
     assert all(torch.equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(runs[0], runs[2], strict=True))
@@ -120,8 +189,8 @@ def test_losses_are_means_since_the_last_look() -> None:
     player = Player(
         "p", lambda batch: Loss({"t": net.weight.sum() * 0 + float(next(values))}), SGD(0.1).over(net.parameters())
     )
-    game = Game({"net": net}, [player], averaged=())
-    seen = [done.losses.values["p/t"] for done in rounds(game, points(), Train(7, 16, check_every=3)) if done.losses]
+    game = Game({"net": net}, [player])
+    seen = [done.losses.values["p/t"] for done in rounds(game, points(), Train(7, check_every=3)) if done.losses]
     assert seen == [2.0, 5.0, 7.0]
 
 
@@ -135,21 +204,21 @@ def test_a_non_finite_loss_stops_and_names_round_player_and_term() -> None:
         return Loss({**told.terms, "extra": told.terms["objective"] * 0 + next(late)})
 
     with pytest.raises(NonFiniteLossError, match=r"'extra' of player 'generator' became nan in round 13.*half"):
-        train(game.with_player("generator", loss=loss), points(), Train(100, 16))
+        train(game.with_player("generator", loss=loss), points(), Train(100))
 
 
 def test_an_unpaired_objective_that_reads_real_scores_fails_loudly() -> None:
     careless = Objective(hinge.discriminator, lambda real, fake: real - fake)
     with pytest.raises(NonFiniteLossError, match="generator"):
-        train(toy_game(careless), points(), Train(10, 16))
+        train(toy_game(careless), points(), Train(10))
     paired = replace(careless, paired=True)
-    assert train(toy_game(paired), points(), Train(10, 16)).round == 10
+    assert train(toy_game(paired), points(), Train(10)).round == 10
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_pulls_the_fakes_towards_the_data(name: str) -> None:
     game = toy_game(OBJECTIVES[name])
-    train(game, points(), Train(300, 16))
+    train(game, points(), Train(300))
     fake = game.modules["generator"](torch.randn(500, 3))
     assert (fake.mean(0) - 3).norm() < 2.0  # it began about 4.2 away
 
@@ -172,5 +241,5 @@ def test_unknown_players_are_suggested() -> None:
 def test_a_game_without_rounds_left_does_nothing() -> None:
     game = toy_game()
     before = parameters(game)
-    train(game, points(), Train(3, 16), State(round=3))
+    train(game, points(), Train(3), State(round=3))
     assert all(torch.equal(a, b) for a, b in zip(before, parameters(game), strict=True))

@@ -62,5 +62,5 @@ def test_minimax_saturates_where_non_saturating_does_not() -> None:
     ],
 )
 def test_a_broken_objective_is_told_what_is_wrong(broken: Objective, message: str) -> None:
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(ValueError, match=message):
         check_objective(broken)

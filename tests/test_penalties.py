@@ -67,6 +67,15 @@ def test_a_penalty_on_a_discriminator_with_batch_norm_is_refused_with_the_reason
         )
 
 
+def test_r1_goes_through_spectral_norm_while_it_trains() -> None:
+    torch.manual_seed(0)
+    net = ConvDiscriminator((1, 8, 8), 8).train()
+    before = net.layers[0].parametrizations.weight[0].u.clone()
+    value = r1(lambda p: net(p), torch.randn(4, 1, 8, 8), torch.randn(4, 1, 8, 8))
+    assert value.shape == (4,)
+    assert not torch.equal(before, net.layers[0].parametrizations.weight[0].u)
+
+
 def test_r1_moves_a_real_discriminator() -> None:
     torch.manual_seed(0)
     net = ConvDiscriminator((1, 8, 8), 8, spectral=False)

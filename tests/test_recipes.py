@@ -100,6 +100,23 @@ def test_a_recipe_trains_resumes_and_keeps_its_losses(
         assert torch.isfinite(samples).all()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "preset", "data"),
+    [c for c in CASES if not hasattr(c, "values") and c[0] != "classifier"],
+    ids=lambda v: v if isinstance(v, str) else v["data"],
+)
+def test_r1_works_with_every_network_or_is_refused(
+    recipe: str, preset: str, data: dict[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    plan, source = plan_of(recipe, preset, data, pictures)
+    plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, r1=1.0))
+    if preset == "classic" and recipe == "dcgan":
+        with pytest.raises(UserError, match="batch norm"):
+            job_of(plan, source, tmp_path)
+    else:
+        assert play(job_of(plan, source, tmp_path), 2)["discriminator/r1"] > 0
+
+
 def golden(name: str, losses: dict[str, float]) -> None:
     """Compare with what is on file; SPARRING_GOLDEN=write puts it there (after a change that is meant)."""
     known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
@@ -139,7 +156,8 @@ def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(
 def test_classics_are_what_was_published() -> None:
     classic = recipes.preset(recipes.find("mlp"), "classic")[1]
     assert (classic.hidden, classic.discriminator_hidden, classic.latent) == ((256, 512, 1024), (512, 256), 100)
-    assert (classic.batch, classic.rounds, classic.generator.lr, classic.generator.beta1) == (32, 2000, 2e-4, 0.5)
+    assert (classic.rounds, classic.generator.lr, classic.generator.beta1) == (2000, 2e-4, 0.5)
+    assert (2 * classic.batch, classic.batch * classic.generator_batch) == (32, 32)  # 16 real + 16 fake; 32 fakes
     radford = recipes.preset(recipes.find("dcgan"), "radford")[1]
     assert (radford.batch, radford.generator.lr, radford.generator.beta1, radford.uniform) == (128, 2e-4, 0.5, True)
     for preset in (classic, radford):

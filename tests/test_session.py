@@ -66,10 +66,10 @@ def test_scores_come_with_floor_counts_split_and_extractor(run: sparring.Run) ->
 def test_judging_again_gives_the_same(run: sparring.Run) -> None:
     first, second = run.evaluate(), sparring.load(run.path).evaluate()
     assert first["metrics"] == second["metrics"]
-    assert run.evaluate(split="train")["reference"]["count"] == 1618
     with pytest.raises(UserError, match="did you mean 'test'"):
         run.evaluate(split="tets")
-    run.evaluate()
+    with pytest.raises(UserError, match="what was learnt from"):
+        run.evaluate(split="train")
 
 
 def test_real_data_score_their_own_floor() -> None:
@@ -144,7 +144,10 @@ def test_points_are_drawn_and_judged_by_their_modes(tmp_path: Path) -> None:
     run = quick(tmp_path, "mlp", data="ring", evaluate=True)
     assert run.sample(7).shape == (7, 2)
     found = json.loads((run.path / "evaluation.json").read_text())
-    assert 0 <= found["modes"] <= 8
+    assert found["metrics"]["modes"]["floor"] == 8
+    assert 0 <= found["metrics"]["modes"]["value"] <= 8
+    assert found["metrics"]["high quality share"]["floor"] == pytest.approx(0.989, abs=0.01)
+    assert found["extractor"]["name"] == "coordinates"
     assert (run.path / "samples" / "00000030.png").exists()
 
 
@@ -153,8 +156,8 @@ def test_an_unlabelled_folder_is_judged_by_pixels_and_says_so(tmp_path: Path) ->
 
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for i in range(40):
-        Image.new("RGB", (20 + i, 30), (6 * i, 255 - 6 * i, 9)).save(folder / f"{i}.png")
+    for i in range(110):
+        Image.new("RGB", (20 + i, 30), (2 * i, 255 - 2 * i, 9)).save(folder / f"{i}.png")
     run = quick(tmp_path, "dcgan", data=str(folder), size=16, batch=8, evaluate=True)
     found = json.loads((run.path / "evaluation.json").read_text())
     assert found["extractor"]["name"] == "pixels 8x8"
@@ -178,8 +181,73 @@ def test_a_classifier_run_reports_its_accuracy(tmp_path: Path) -> None:
     run = quick(tmp_path, "classifier", rounds=300, evaluate=True)
     found = json.loads((run.path / "evaluation.json").read_text())
     assert found["metrics"]["accuracy"]["value"] > 0.9
+    assert sparring.load(run.path).evaluate()["metrics"] == found["metrics"]
     with pytest.raises(UserError, match="no samples"):
         run.sample(1)
+
+
+@pytest.mark.parametrize("data", ["lines", "swiss-roll"])
+def test_points_without_centres_have_distances_and_no_modes(tmp_path: Path, data: str) -> None:
+    found = json.loads((quick(tmp_path, "mlp", data=data, evaluate=True).path / "evaluation.json").read_text())
+    assert "modes" not in found["metrics"]
+    assert found["metrics"]["frechet distance"]["value"] > found["metrics"]["frechet distance"]["floor"]
+
+
+def test_ten_pictures_train_and_say_why_they_are_not_judged(tmp_path: Path, capsys: Any) -> None:
+    from PIL import Image
+
+    (tmp_path / "few").mkdir()
+    for i in range(10):
+        Image.new("L", (16, 16), 25 * i).save(tmp_path / "few" / f"{i}.png")
+    settings = {**QUICK, "batch": 4, "data": str(tmp_path / "few"), "size": 16, "runs": str(tmp_path / "runs")}
+    run = sparring.train("dcgan", **settings)
+    assert "not judged: 1 samples are held out" in capsys.readouterr().err
+    assert (run.path / "report.html").exists()
+
+
+def test_a_carved_validation_split_is_what_judges(tmp_path: Path) -> None:
+    run = quick(tmp_path, validation=0.25, evaluate=True)
+    found = json.loads((run.path / "evaluation.json").read_text())
+    assert (found["reference"]["split"], found["reference"]["count"], found["samples"]) == ("validation", 404, 1214)
+    run.evaluate(split="test")
+    assert (run.path / "evaluation-test-digits.json").exists()
+    assert json.loads((run.path / "evaluation.json").read_text()) == found
+
+
+def test_live_weights_are_called_live_and_keep_their_statistics(tmp_path: Path) -> None:
+    run = quick(tmp_path, "mlp", preset="classic", evaluate=True)
+    assert json.loads((run.path / "evaluation.json").read_text())["weights"] == "live"
+    tensors, _ = checkpoint.read(checkpoint.listed(run.path / "checkpoints")[-1])
+    trained = run.model.modules["generator"].state_dict()
+    assert all(torch.equal(tensors[f"modules/generator/{name}"], value) for name, value in trained.items())
+
+
+def test_the_callers_seed_and_threads_are_left_alone(run: sparring.Run, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    before = torch.get_num_threads()
+    sparring.load(run.path).sample(2)
+    quick(tmp_path, rounds=2, threads=2)
+    assert torch.rand(1) == expected
+    assert torch.get_num_threads() == before
+
+
+def test_a_run_of_another_device_is_sampled_here_and_its_resume_says_what_is_missing(tmp_path: Path) -> None:
+    run = quick(tmp_path, rounds=2)
+    config = json.loads((run.path / "config.json").read_text())
+    assert config["how"]["device"] == "cpu"
+    config["how"]["device"] = "cuda:7"
+    (run.path / "config.json").write_text(json.dumps(config))
+    assert sparring.load(run.path).sample(2).shape == (2, 1, 8, 8)
+    with pytest.raises(UserError, match="device=cuda:7"):
+        sparring.resume(run.path)
+
+
+def test_a_set_is_not_hidden_by_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert quick(tmp_path, rounds=1).about.name == "digits"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +307,31 @@ def test_loading_a_run_executes_nothing_of_it(tmp_path: Path) -> None:
     assert flag.exists()
     flag.unlink()
     assert sparring.load(run.path).sample(2).shape == (2, 1, 8, 8)
+    last = checkpoint.listed(run.path / "checkpoints")[-1]
+    last.write_bytes(last.read_bytes()[:-1])  # the way past a damaged checkpoint is guarded too
+    assert sparring.load(run.path).sample(2).shape == (2, 1, 8, 8)
+    config = json.loads((run.path / "config.json").read_text())
+    config["data"]["data"] = f"{mine}:objective"
+    (run.path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="trust=True"):
+        sparring.load(run.path).evaluate()
+    config["recipe"] = f"{mine}:objective"
+    (run.path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="trust=True"):
+        sparring.load(run.path).sample(2)
     assert not flag.exists()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_never_passes_for_trained(tmp_path: Path) -> None:
+    run = quick(tmp_path)
+    for path in checkpoint.listed(run.path / "checkpoints"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="none of its 2 checkpoint"):
+        sparring.load(run.path).sample(2)
+    events = (run.path / "events.jsonl").read_text()
+    with pytest.raises(UserError, match="none of its 2 checkpoint"):
+        sparring.resume(run.path)
+    assert (run.path / "events.jsonl").read_text() == events
 
 
 def test_a_full_disk_stops_with_a_clear_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

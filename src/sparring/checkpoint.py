@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from sparring.config import UserError
-from sparring.engine import State
+from sparring.engine import State, start
 from sparring.files import replacing
 from sparring.game import Game
 
@@ -97,16 +97,22 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, meta
 
 
-def newest(folder: Path) -> Iterator[tuple[Path, CorruptCheckpointError | None]]:
-    """Checkpoints newest first, each with what is wrong with it; stops after the first good one."""
-    for path in reversed(listed(folder)):
+def restore_newest(game: Game, folder: Path, warn: Callable[[str], None]) -> State:
+    """Put the newest good checkpoint of `folder` into the game; each damaged one on the way is told to `warn`.
+
+    An empty folder gives the state of a new game. Raises `CorruptCheckpointError` when all are damaged: a network
+    that never learnt must not pass for one that did.
+    """
+    found, state = listed(folder), start(game)
+    for path in reversed(found):
         try:
-            read(path)
+            restore(game, state, *read(path))
+            return state
         except CorruptCheckpointError as error:
-            yield path, error
-            continue
-        yield path, None
-        return
+            warn(f"{error}; trying the one before")
+    if found:
+        raise CorruptCheckpointError(f"{folder}: none of its {len(found)} checkpoint(s) can be read")
+    return state
 
 
 def restore(game: Game, state: State, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:

@@ -63,9 +63,9 @@ def parsed_plan(recipe_name: str, arguments: list[str]) -> Plan:
     import tyro
 
     from sparring import recipes as table
-    from sparring.config import from_json, read_json
+    from sparring.config import from_json
     from sparring.data.settings import Data
-    from sparring.runs import How, Plan, read_config
+    from sparring.runs import How, Plan, read_written
 
     recipe = table.find(recipe_name)
     name, config = taken(arguments, "--preset"), taken(arguments, "--config")
@@ -73,8 +73,7 @@ def parsed_plan(recipe_name: str, arguments: list[str]) -> Plan:
     if config is not None:
         if name is not None:
             raise UserError("--config already has the numbers; leave --preset out")
-        read_json(Path(config))
-        written = read_config(Path(config).parent)
+        written = read_written(Path(config))
         if written.recipe != recipe_name:
             raise UserError(f"--config {config} is of the recipe {written.recipe}: sparring train {written.recipe} ...")
         name, data = written.preset, written.data
@@ -167,7 +166,8 @@ def sample(arguments: Sequence[str]) -> None:
 
         opened = session.load(path)
         samples = opened.sample(n, label, seed)
-        suffix = f"samples-seed{seed}" + (f"-{label}" if label is not None else "")
+        named = "".join(c if c.isalnum() else "-" for c in label or "")  # a class may be called T-shirt/top
+        suffix = f"samples-seed{seed}" + (f"-{named}" if named else "")
         target = Path(out) if out else Path(path) / (suffix if separate else f"{suffix}.png")
         if opened.about.key != "image":
             if opened.about.shape != (2,):
@@ -189,7 +189,7 @@ def evaluate(arguments: Sequence[str]) -> None:
 
     def run(
         path: positional(str),  # type: ignore[valid-type]
-        split: str = "test",
+        split: str | None = None,
         samples: int = 10_000,
         seed: int = 1,
         against: str | None = None,
@@ -198,7 +198,7 @@ def evaluate(arguments: Sequence[str]) -> None:
 
         Args:
             path: The run's folder.
-            split: test, validation or train.
+            split: test or validation; none is validation where the run set one aside, else test.
             samples: How many to draw, at most 10,000.
             seed: Of the samples.
             against: Another set than the run's own: a name, folder or zip.
@@ -218,18 +218,16 @@ def evaluate(arguments: Sequence[str]) -> None:
 
 def show_scores(result: Mapping[str, Any]) -> None:
     """A table for people, on stderr."""
-    console = Console(stderr=True)
-    if "metrics" not in result:
-        console.print(f"modes {result['modes']}, high quality {result['high quality share']:.1%}")
-        return
-    table = Table(title=f"{result['samples']} samples, judged by {result['extractor']['name']}")
+    by = f"{result['samples']:,} samples, judged by {result['extractor']['name']}" if "samples" in result else None
+    table = Table(title=by)
     for head, justify in (("score", "left"), ("value", "right"), ("floor: real", "right"), ("x floor", "right")):
         table.add_column(head, justify=justify)  # type: ignore[arg-type]
     table.add_column("better")
     for name, row in result["metrics"].items():
         times = f"{row['times_floor']:.2f}" if "times_floor" in row else ""
-        table.add_row(name, f"{row['value']:.4f}", f"{row['floor']:.4f}", times, row["better"])
-    console.print(table)
+        floor = f"{row['floor']:.4f}" if "floor" in row else ""
+        table.add_row(name, f"{row['value']:.4f}", floor, times, row["better"])
+    Console(stderr=True).print(table)
 
 
 def report(arguments: Sequence[str]) -> None:

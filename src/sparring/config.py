@@ -49,6 +49,10 @@ class Withheld:
             raise AttributeError(name)
         raise UserError(self._reason)
 
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Refused as well."""
+        raise UserError(self._reason)
+
 
 def did_you_mean(word: str, choices: Iterator[str] | list[str]) -> str:
     """` (did you mean 'hinge'?)`, or an empty string."""
@@ -71,7 +75,10 @@ def resolve(text: str, choices: Mapping[str, T], setting: str) -> T:
             f"Your own goes as 'module:name' or 'file.py:name'."
         )
     if not _outside_code.get():
-        return Withheld(f"{setting}={text} is code outside the package; reading a run does not execute it")  # type: ignore[return-value]
+        return Withheld(
+            f"{setting}={text} is code outside the package, and reading a run does not execute it; "
+            "load it with trust=True if it is yours"
+        )  # type: ignore[return-value]
     module = _import(module_name, setting)
     if not hasattr(module, name):
         public = [key for key in vars(module) if not key.startswith("_")]

@@ -42,6 +42,8 @@ class Duel:
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
     share_fakes: bool = True
     """Both players judge the same fakes in a round."""
+    generator_batch: int = 1
+    """Fakes in the generator's step, as a multiple of batch; more than 1 needs --no-share-fakes."""
     augment: Augment = field(default_factory=Augment)
     """Changes of the real pictures."""
 
@@ -58,6 +60,7 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
         generator_optimizer=optimizers[0],
         discriminator_optimizer=optimizers[1],
         penalties={"r1": (config.r1, r1)} if config.r1 else {},
+        generator_batch=config.generator_batch,
         share_fakes=config.share_fakes,
         average=Average(config.average) if config.average else None,
         on_round=linear_decay(optimizers, config.decay, 0.02),

@@ -27,7 +27,6 @@ class Train:
     """How long and how precisely; what is learnt is the game's affair."""
 
     rounds: int
-    batch: int
     seed: int = 0
     precision: Precision = "float32"
     check_every: int = 10
@@ -67,11 +66,12 @@ def device_of(game: Game) -> torch.device:
 
 
 def start(game: Game, state: State | None = None) -> State:
-    """A state for a new game: averages begin as copies of the live modules."""
-    if state is not None:
-        return state
-    names = game.averaged if game.average is not None else ()
-    return State(averages={name: shadow(game.modules[name]) for name in names})
+    """A state for a new game, or the given one with all averages: they begin as copies of the live modules."""
+    state = state or State()
+    for name in game.product if game.average is not None else ():
+        if name not in state.averages:
+            state.averages[name] = shadow(game.modules[name])
+    return state
 
 
 @dataclass(frozen=True)
@@ -172,19 +172,18 @@ def one_round(
     game: Game, batches: Iterator[Batch], settings: Train, state: State, reaches: Mapping[str, Reach]
 ) -> dict[str, Tensor]:
     """Every player's turns; returns detached terms and watched values by `player/term`, means over its turns."""
-    shared: Batch | None = None
+    shared: list[Batch] = []
     record: dict[str, Tensor] = {}
     for player in game.players:
         if not player.acts(state.round):
             continue
         turns: list[Loss] = []
         for turn in range(player.repeat):
-            if game.prepare is None or turn > 0:
-                batch = take(batches, state)
-            else:
-                if shared is None:
-                    shared = prepared(game, take(batches, state), settings.precision)
-                batch = shared
+            if player.shares and turn == len(shared):
+                shared.append(take(batches, state))
+                if turn == 0 and game.prepare is not None:
+                    shared[0] = prepared(game, shared[0], settings.precision)
+            batch = shared[turn] if player.shares else take(batches, state)
             turns.append(update(game, player, batch, settings.precision, reaches[player.name]))
         for name in {**turns[0].terms, **turns[0].watch}:
             values = [{**loss.terms, **loss.watch}[name].detach() for loss in turns]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparring.average import Average, batch_norms
+from sparring.average import Average
 from sparring.config import UserError, did_you_mean
 from sparring.objectives import Objective
 from sparring.penalties import Penalty
@@ -43,6 +43,12 @@ class Player:
     start: int = 0
     stop: int | None = None
     """Acts in rounds start <= round < stop."""
+    shares: bool = True
+    """Its turn number t looks at the round's batch number t, as those of other players do; else it draws its own."""
+
+    def __post_init__(self) -> None:
+        if self.repeat < 1 or self.every < 1:
+            raise ValueError(f"player '{self.name}': repeat={self.repeat} and every={self.every} must be at least 1")
 
     def acts(self, round_number: int) -> bool:
         """Whether it has a turn in this round."""
@@ -57,16 +63,25 @@ class Game:
     modules: Mapping[str, nn.Module]
     """ALL state that must survive: an image pool or an adaptive probability is a buffer of a module."""
     players: Sequence[Player]
+    product: Sequence[str] = ()
+    """Names of the modules that training is for: averaged, if `average` says so, and all that `sample` may read."""
     draw: Callable[[int, torch.Generator | None], dict[str, Tensor]] | None = None
     """(n, random numbers) -> what n samples are made from, e.g. `latent` (n, d) and `label` (n,)."""
     sample: Callable[[Mapping[str, Any], Batch], Tensor] | None = None
-    """(live or averaged modules, what `draw` gives) -> samples, in the data's range of [-1, 1]."""
-    averaged: Sequence[str] = ("generator",)
+    """(the product's modules, what `draw` gives) -> samples, in the data's range of [-1, 1]."""
     average: Average | None = None
     prepare: Callable[[Batch], dict[str, Tensor]] | None = None
-    """Runs once a round, with gradients, on the batch of everybody's first turn: what players share."""
+    """Runs once a round, with gradients, on the batch of the players' first turns: what they share. Its graph serves
+    one of them; the others detach."""
     on_round: Callable[[float], None] | None = None
     """Progress in [0, 1), before each round: schedules."""
+
+    def __post_init__(self) -> None:
+        names = [player.name for player in self.players]
+        if len(set(names)) < len(names):
+            raise ValueError(f"players must have different names, these do not: {names}")
+        if missing := set(self.product) - set(self.modules):
+            raise ValueError(f"product names {sorted(missing)}, but the modules are {list(self.modules)}")
 
     def player(self, name: str) -> Player:
         """The player of that name."""
@@ -75,6 +90,10 @@ class Game:
                 return player
         names = [player.name for player in self.players]
         raise UserError(f"no player named '{name}'; this game has {names}{did_you_mean(name, names)}")
+
+    def plus(self, player: Player) -> Game:
+        """The same game with one player more, e.g. a penalty that acts every 16 rounds with another's optimizer."""
+        return replace(self, players=[*self.players, player])
 
     def with_player(self, name: str, **changes: Any) -> Game:
         """The same game, one player changed: `game.with_player("discriminator", every=4)`."""
@@ -133,14 +152,18 @@ class _TwoPlayer:
     penalties: Mapping[str, tuple[float, Penalty]]
     together: bool
     """Real and fake go through the discriminator in one pass."""
+    generator_batch: int
+    """Fakes in the generator's turn, as a multiple of the reals in the discriminator's."""
 
-    def fakes(self, batch: Batch) -> Tensor:
-        real = batch[self.key]
-        out: Tensor = self.generator(self.latent.noise(len(real), real.device), batch.get("label"))
-        return out
+    def fakes(self, batch: Batch, multiple: int = 1) -> tuple[Tensor, Tensor | None]:
+        """As many fakes as there are reals, times `multiple`, and their labels: those of the reals."""
+        real, label = batch[self.key], batch.get("label")
+        if label is not None and multiple > 1:
+            label = label.repeat(multiple)
+        return self.generator(self.latent.noise(multiple * len(real), real.device), label), label
 
     def prepare(self, batch: Batch) -> dict[str, Tensor]:
-        return {**batch, "fake": self.fakes(batch)}
+        return {**batch, "fake": self.fakes(batch)[0]}
 
     def scores(self, real: Tensor, fake: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
         if not self.together:
@@ -151,7 +174,7 @@ class _TwoPlayer:
 
     def discriminator_loss(self, batch: Batch) -> Loss:
         real, label = batch[self.key], batch.get("label")
-        fake = (batch["fake"] if "fake" in batch else self.fakes(batch)).detach()
+        fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
         real_scores, fake_scores = self.scores(real, fake, label)
         terms = {"objective": self.objective.discriminator(real_scores, fake_scores).mean()}
         for name, (weight, penalty) in self.penalties.items():
@@ -161,7 +184,7 @@ class _TwoPlayer:
 
     def generator_loss(self, batch: Batch) -> Loss:
         real, label = batch[self.key], batch.get("label")
-        fake = batch["fake"] if "fake" in batch else self.fakes(batch)
+        fake, label = (batch["fake"], label) if "fake" in batch else self.fakes(batch, self.generator_batch)
         if self.objective.paired:
             real_scores, fake_scores = self.scores(real, fake, label)
         else:
@@ -186,7 +209,9 @@ def two_player(
     discriminator_optimizer: torch.optim.Optimizer,
     penalties: Mapping[str, tuple[float, Penalty]] | None = None,
     discriminator_steps: int = 1,
+    generator_batch: int = 1,
     share_fakes: bool = True,
+    together: bool | None = None,
     average: Average | None = None,
     on_round: Callable[[float], None] | None = None,
 ) -> Game:
@@ -194,24 +219,31 @@ def two_player(
 
     `key` is the column of the batch that is modelled. `penalties` maps a name to (weight, penalty). `share_fakes` lets
     both players' first turn of a round judge the same fakes, which saves one pass of the generator; labels of fakes
-    are those of the reals beside them. Raises `UserError` for a gradient penalty on a discriminator with batch norm.
+    are those of the reals beside them. `generator_batch` fakes per real are made in the generator's turn (only where
+    fakes are not shared). `together` sends real and fake through the discriminator in one pass; None does so unless it
+    has batch norm. Raises `UserError` for a gradient penalty on a discriminator with batch norm.
     """
-    has_batch_norm = bool(batch_norms([discriminator]))
+    has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in discriminator.modules())
+    if generator_batch != 1 and (share_fakes or objective.paired):
+        raise UserError(
+            f"generator_batch={generator_batch} needs fakes of its own: --no-share-fakes, and no paired objective"
+        )
     if penalties and has_batch_norm:
         raise UserError(
             f"{', '.join(penalties)}: a gradient penalty assumes that a score depends on its own sample alone, and "
             "this discriminator has batch norm (Gulrajani et al. 2017, section 4); use a network without it"
         )
     # with batch norm, real and fake must not share statistics (Radford et al. 2016, section 3), so two passes
-    pair = _TwoPlayer(
-        generator, discriminator, latent, key, objective, dict(penalties or {}), together=not has_batch_norm
-    )
+    together = not has_batch_norm if together is None else together
+    weighted = dict(penalties or {})
+    pair = _TwoPlayer(generator, discriminator, latent, key, objective, weighted, together, generator_batch)
     return Game(
         modules={"generator": generator, "discriminator": discriminator},
         players=[
             Player("discriminator", pair.discriminator_loss, discriminator_optimizer, repeat=discriminator_steps),
             Player("generator", pair.generator_loss, generator_optimizer),
         ],
+        product=("generator",),
         draw=latent,
         sample=pair.sample,
         average=average,

@@ -21,7 +21,7 @@ from sparring.data.loader import Augment, batches, to_float
 from sparring.engine import Train, train
 from sparring.files import replacing
 from sparring.machine import Machine
-from sparring.metrics.features import Extractor, extract, pixels, weights_hash
+from sparring.metrics.features import Extractor, coordinates, extract, pixels, weights_hash
 from sparring.recipes import classifier
 
 VERSION = 1
@@ -32,6 +32,8 @@ SEED = 0
 def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
     """The extractor that fits the data: its own classifier where there are labels, else `pixels`."""
     about = splits["train"].about
+    if about.key != "image":
+        return coordinates()
     if len(about.classes) < 2 or len(about.shape) != 3:
         return pixels()
     config = numbers(splits["train"], about)
@@ -62,7 +64,7 @@ def trained(config: classifier.Config, source: Source, machine: Machine) -> nn.M
         game = classifier.build(config, source.about)
     game.modules["classifier"].to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     stream = batches(source, config.batch, SEED, augment=config.augment, device=machine.device)
-    state = train(game, stream, Train(config.rounds, config.batch, SEED, machine.precision))
+    state = train(game, stream, Train(config.rounds, SEED, machine.precision))
     return state.averages["classifier"].cpu()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +27,17 @@ class Machine:
     def __str__(self) -> str:
         threads = f", {self.threads} thread{'s' * (self.threads > 1)}" if self.device.type == "cpu" else ""
         return f"{self.device} ({self.name}{threads}), {self.precision}"
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[None]:
+    """Within it, seeds and the number of threads are ours; afterwards they are the caller's again."""
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def find_machine(how: How, key: str) -> Machine:
@@ -53,7 +66,9 @@ def find_device(name: str) -> torch.device:
         raise UserError(f"device={name} is not a device; use auto, cuda, mps or cpu") from None
     if not there.get(device.type, False):
         has = ", ".join(kind for kind, found in there.items() if found)
-        raise UserError(f"device={name} is not available to this torch ({torch.__version__}); it has {has}")
+        raise UserError(
+            f"device={name} is not available to this torch ({torch.__version__}); it has {has}; use --device auto"
+        )
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
         raise UserError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
     return device

@@ -39,7 +39,7 @@ class How:
     seed: int = 0
     """All randomness follows from it."""
     minutes: float | None = None
-    """Fit the number of rounds to this much time; the choice is recorded as `rounds`."""
+    """Fit the number of rounds to this much training, judging not counted; the choice is recorded as `rounds`."""
     device: str = "auto"
     """cuda, cuda:1, mps or cpu; auto takes the best there is."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -116,14 +116,19 @@ def write_config(path: Path, plan: Plan, about: About, facts: Mapping[str, Any])
     write_json(path / "config.json", written)
 
 
-def read_config(path: Path) -> Written:
+def read_config(run: Path) -> Written:
     """config.json of a run. `UserError` when this is no run folder."""
-    if not (path / "config.json").is_file():
-        raise UserError(f"{path} is not a run: it has no config.json{_nearby(path)}")
-    values = read_json(path / "config.json")
+    if not (run / "config.json").is_file():
+        raise UserError(f"{run} is not a run: it has no config.json{_nearby(run)}")
+    return read_written(run / "config.json")
+
+
+def read_written(file: Path) -> Written:
+    """The configuration in a file. `UserError` when it is none of ours."""
+    values = read_json(file)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise UserError(f"{path / 'config.json'}: not a configuration that sparring {__version__} can read")
-    return from_json(Written, values, str(path / "config.json"))
+        raise UserError(f"{file}: not a configuration that sparring {__version__} can read")
+    return from_json(Written, values, str(file))
 
 
 def _nearby(path: Path) -> str:
@@ -198,6 +203,16 @@ def forget_after(run: Path, round_number: int) -> None:
     kept = [e for e in lines_of(run) if e["event"] in ("start", "resume", "stop") or e.get("round", 0) <= round_number]
     with replacing(run / "events.jsonl") as file:
         file.write("".join(json.dumps(event) + "\n" for event in kept).encode())
+
+
+def duration(seconds: float) -> str:
+    """Such as `4.5 s`, `48 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def now() -> str:

@@ -20,13 +20,16 @@ CHUNK = 500
 
 
 def for_sampling(game: Game, state: State, latents: int = 4 * CHUNK) -> dict[str, nn.Module]:
-    """The game's modules, with averaged ones copied, frozen and their batch norm estimated on `latents` samples."""
-    modules = dict(game.modules)
-    for name in game.averaged:
-        modules[name] = copy.deepcopy(state.averages.get(name, game.modules[name])).requires_grad_(False).eval()
-    if game.sample is not None:
-        copies = [modules[name] for name in game.averaged]
-        recalibrate(copies, lambda: generate(game, modules, draw(game, latents, seed=0)))
+    """Copies of the game's product: averaged where there are averages, frozen, in evaluation mode.
+
+    Averaged weights get batch-norm statistics of their own, estimated on `latents` samples.
+    """
+    modules = {
+        name: copy.deepcopy(state.averages.get(name, game.modules[name])).requires_grad_(False).eval()
+        for name in game.product
+    }
+    if game.sample is not None and state.averages:
+        recalibrate(modules.values(), lambda: generate(game, modules, draw(game, latents, seed=0)))
     return modules
 
 

@@ -6,23 +6,25 @@ sparring.load("runs/dcgan-mnist-1").sample(64)
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
 
 from sparring import checkpoint, recipes, sampling, training
-from sparring.config import UserError, did_you_mean, from_json, is_outside, no_outside_code, to_json
-from sparring.data import About, Data, Source, Splits, open_data
-from sparring.data.toys import TOYS, captured
-from sparring.engine import State, start
+from sparring.config import UserError, did_you_mean, from_json, is_outside, no_outside_code, read_json, to_json
+from sparring.data import NAMED, About, Data, Source, Splits, open_data
+from sparring.data.toys import TOYS, Toy, captured
+from sparring.engine import start
 from sparring.game import Game
-from sparring.judge import judge_of
-from sparring.machine import Machine, find_machine
+from sparring.judge import accuracy, extractor_of, judge_of
+from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import class_shares, with_floor
 from sparring.metrics.features import extract
 from sparring.report import write_report
@@ -42,6 +44,8 @@ from sparring.runs import (
 from sparring.training import Job
 
 MOST_SAMPLES = 10_000
+FEWEST = 10
+"""Held-out samples with which a judgement is worth its name."""
 
 
 def train(recipe: str, *, preset: str | None = None, quiet: bool = False, **settings: Any) -> Run:
@@ -52,12 +56,13 @@ def train(recipe: str, *, preset: str | None = None, quiet: bool = False, **sett
     return start_run(plan_of(recipe, preset, settings), Console(stderr=True, quiet=quiet))
 
 
-def load(path: str | Path, trust: bool = False) -> Run:
-    """A run that was trained before. Nothing in it is executed unless you `trust` it.
+def load(path: str | Path, trust: bool = False, device: str | None = None) -> Run:
+    """A run that was trained before. Nothing that it names is executed unless you `trust` it.
 
-    Trust is needed only where the recipe itself, or an objective to go on training with, is a file of your own.
+    Trust is needed only where the recipe, the data or an objective to go on training with is a file of your own.
+    `device` is where to sample and judge: as for training; none is where it was trained, or the best that is here.
     """
-    return Run(Path(path), trust)
+    return Run(Path(path), trust, device)
 
 
 def plan_of(recipe: str, preset: str | None, settings: dict[str, Any]) -> Plan:
@@ -78,7 +83,11 @@ def plan_of(recipe: str, preset: str | None, settings: dict[str, Any]) -> Plan:
 
 def start_run(plan: Plan, console: Console) -> Run:
     """Everything that `sparring train` does."""
-    plan = with_full_paths(plan)
+    with isolated():
+        return _start_run(with_full_paths(plan), console)
+
+
+def _start_run(plan: Plan, console: Console) -> Run:
     splits = open_data(plan.data)
     source = recipes.find(plan.recipe).data(plan.model, splits["train"])
     checked(plan, source)
@@ -88,7 +97,9 @@ def start_run(plan: Plan, console: Console) -> Run:
     if plan.how.minutes is not None:
         facts["minutes"] = plan.how.minutes
     plan = training.fit_to_time(plan, measured)
-    how = dataclasses.replace(plan.how, precision=machine.precision, threads=machine.threads)
+    how = dataclasses.replace(
+        plan.how, device=str(machine.device), precision=machine.precision, threads=machine.threads
+    )
     plan = dataclasses.replace(plan, how=how)
     stem = how.name or f"{plan.recipe.rpartition(':')[2]}-{short(plan.data.data)}"
     folder = new_folder(Path(how.runs), stem, numbered=how.name is None)
@@ -101,27 +112,49 @@ def start_run(plan: Plan, console: Console) -> Run:
 
 
 def resume(path: str | Path, quiet: bool = False) -> Run:
-    """Go on with a run from its last good checkpoint, bitwise as if it had never stopped."""
+    """Go on with a run from its last good checkpoint, bitwise as if it had never stopped.
+
+    Code that the run names (an objective, a recipe or data of your own) is executed: resume only what you trust.
+    """
     console = Console(stderr=True, quiet=quiet)
-    run = Run(Path(path), trust=True)
-    plan, splits = run.plan, open_data(run.plan.data)
-    source = recipes.find(plan.recipe).data(plan.model, splits["train"])
-    if source.about.sha256 != run.about.sha256:
-        raise UserError(
-            f"data={plan.data.data} has changed since {path} began (sha256 {source.about.sha256[:12]}, it was "
-            f"{run.about.sha256[:12]}); restore the data, or start a new run with --config {path}/config.json"
-        )
-    game, state = run.restored(console)
-    if state.round >= plan.model.rounds:
-        console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
-        return run
-    forget_after(run.path, state.round)
-    job = Job(run.path, plan, splits, source, run.machine, game, state)
-    for event in read_events(run.path):
-        if event["event"] == "losses":
-            job.seconds, job.cpu_seconds = float(event["seconds"]), float(event["cpu_seconds"])
-    console.print(f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {run.machine}")
-    return finish(job, console)
+    with isolated():
+        run = Run(Path(path), trust=True)
+        plan, splits = run.plan, open_data(run.plan.data)
+        source = recipes.find(plan.recipe).data(plan.model, splits["train"])
+        if source.about.sha256 != run.about.sha256:
+            raise UserError(
+                f"data={plan.data.data} has changed since {path} began, or is clustered otherwise by this machine "
+                f"(sha256 {source.about.sha256[:12]}, it was {run.about.sha256[:12]}); restore it, or start "
+                f"a new run with --config {path}/config.json"
+            )
+        machine = find_machine(plan.how, source.about.key)
+        game = training.assemble(plan, source.about, machine)
+        state = checkpoint.restore_newest(game, run.path / "checkpoints", warner(console))
+        if state.round >= plan.model.rounds:
+            console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
+            return run
+        forget_after(run.path, state.round)
+        job = Job(run.path, plan, splits, source, machine, game, state)
+        for event in read_events(run.path):
+            if event["event"] == "losses":
+                job.seconds, job.cpu_seconds = float(event["seconds"]), float(event["cpu_seconds"])
+        tell_of_changes(run.path, machine, console)
+        console.print(f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {machine}")
+        return finish(job, console)
+
+
+def tell_of_changes(run: Path, machine: Machine, console: Console) -> None:
+    """Bitwise is a promise for one machine: say so where torch or the processor is another than at the start."""
+    before = read_json(run / "environment.json") if (run / "environment.json").is_file() else {}
+    now_here = environment(f"{machine.device} ({machine.name})")
+    for key in ("torch", "device"):
+        if before.get(key) != now_here[key]:
+            console.print(f"note: {key} is {now_here[key]}, it was {before.get(key)}; last bits will differ")
+
+
+def warner(console: Console) -> Callable[[str], None]:
+    """Tells of what is wrong and passed over."""
+    return lambda text: console.print(text, style="bold red", markup=False)
 
 
 def finish(job: Job, console: Console) -> Run:
@@ -131,25 +164,33 @@ def finish(job: Job, console: Console) -> Run:
     if not done:
         console.print(f"stopped and saved. Go on with:  sparring resume {job.folder}")
         return run
-    if job.plan.how.evaluate and job.game.sample is not None:
-        run.evaluate(console=console, splits=job.splits if not job.plan.data.validation else None)
-    elif job.plan.how.evaluate:
-        run.test_classifier(console, job.splits["test"])
-    page = run.report()
-    console.print(f"report:  {page}")
+    if job.plan.how.evaluate:
+        held_out = len(job.splits.get(default_split(job.splits), ()))
+        if held_out >= FEWEST:
+            run.evaluate(splits=job.splits, console=console)
+        else:
+            console.print(f"not judged: {held_out} samples are held out, and {FEWEST} are needed; see --test")
+    console.print(f"report:  {run.report()}")
     return run
+
+
+def default_split(splits: Splits) -> str:
+    """Settings that are still being chosen must not see the test split."""
+    return "validation" if "validation" in splits else "test"
 
 
 def checked(plan: Plan, source: Source) -> None:
     """Mistakes that are better found before the work begins."""
+    for name in ("rounds", "batch"):
+        if not isinstance(getattr(plan.model, name, None), int):
+            raise UserError(f"recipe={plan.recipe}: its Config needs a whole number called {name}")
+        if getattr(plan.model, name) < 1:
+            raise UserError(f"{name}={getattr(plan.model, name)} must be at least 1")
     if plan.model.batch > len(source):
         raise UserError(
             f"batch={plan.model.batch} is larger than the {len(source)} samples of {source.about.name}; "
             f"use --batch {max(1, len(source) // 2)} or less"
         )
-    for name in ("rounds", "batch"):
-        if getattr(plan.model, name) < 1:
-            raise UserError(f"{name}={getattr(plan.model, name)} must be at least 1")
 
 
 def short(data: str) -> str:
@@ -171,7 +212,7 @@ def with_full_paths(plan: Plan) -> Plan:
     changed = {f.name: full(getattr(plan.model, f.name)) for f in dataclasses.fields(plan.model)}
     data = plan.data.data
     path = Path(data).expanduser()
-    if path.exists() and ("/" in data or "." in data or path.is_dir()) and data not in ("digits", "shapes"):
+    if path.exists() and ("/" in data or "." in data or path.is_dir()) and data not in NAMED:
         data = str(path.resolve())
     return dataclasses.replace(
         plan,
@@ -181,12 +222,37 @@ def with_full_paths(plan: Plan) -> Plan:
     )
 
 
+def some(source: Source, n: int, seed: int) -> Tensor:
+    """`n` samples of a source (all, if it has no more), chosen by `seed`: many sets are sorted by class."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:n]
+    return source[order.sort().values][source.about.key]
+
+
+def modes(made: Tensor, real: Tensor, toy: Toy) -> dict[str, dict[str, Any]]:
+    """Centres that samples reach, and the share within 3 sigma of one; the floor is that of real points."""
+    (count, quality), (count_real, quality_real) = captured(made, toy), captured(real, toy)
+    return {
+        "modes": {"value": count, "floor": count_real, "better": "higher"},
+        "high quality share": {"value": quality, "floor": quality_real, "better": "higher"},
+    }
+
+
+class Model(NamedTuple):
+    """A trained model, ready to sample."""
+
+    game: Game
+    modules: dict[str, nn.Module]
+    round: int
+    averaged: bool
+
+
 class Run:
     """A run folder: sample from it, judge it, report it, go on with it."""
 
-    def __init__(self, path: Path, trust: bool = False) -> None:
+    def __init__(self, path: Path, trust: bool = False, device: str | None = None) -> None:
         self.path = path
         self.trust = trust
+        self.device = device
         self.written: Written = read_config(path)
 
     def __repr__(self) -> str:
@@ -197,51 +263,40 @@ class Run:
         """Facts of the data as the recipe learnt from them."""
         return self.written.about
 
+    def guard(self) -> contextlib.AbstractContextManager[None]:
+        """What must surround everything that resolves a name which the run gives."""
+        return contextlib.nullcontext() if self.trust else no_outside_code()
+
     @cached_property
     def plan(self) -> Plan:
         """All settings of the run."""
         w = self.written
-        if is_outside(w.recipe, recipes.RECIPES) and not self.trust:
-            raise UserError(f"recipe={w.recipe} is code outside the package; load it with trust=True if it is yours")
-        config = recipes.find(w.recipe).Config
-        return Plan(
-            w.recipe, w.preset, from_json(config, w.model, f"{self.path / 'config.json'}: model"), w.data, w.how
-        )
+        with self.guard():
+            config = recipes.find(w.recipe).Config
+        model = from_json(config, w.model, f"{self.path / 'config.json'}: model")
+        return Plan(w.recipe, w.preset, model, w.data, w.how)
 
     @cached_property
     def machine(self) -> Machine:
-        """Where it computes now."""
-        return find_machine(self.plan.how, self.about.key)
-
-    def restored(self, console: Console | None = None) -> tuple[Game, State]:
-        """The game and state of the last good checkpoint; damaged ones are told of and passed over."""
-        if self.trust:
-            game = training.assemble(self.plan, self.about, self.machine)
-        else:
-            with no_outside_code():
-                game = training.assemble(self.plan, self.about, self.machine)
-        state = start(game)
-        folder = self.path / "checkpoints"
-        for path in reversed(checkpoint.listed(folder)):
-            try:
-                tensors, meta = checkpoint.read(path)
-                checkpoint.restore(game, state, tensors, meta)
-                return game, state
-            except checkpoint.CorruptCheckpointError as error:
-                (console or Console(stderr=True)).print(
-                    f"[bold red]{training.escaped(str(error))}[/]; trying the one before"
-                )
-                game = training.assemble(self.plan, self.about, self.machine)
-                state = start(game)
-        return game, state
+        """Where it samples and judges."""
+        how = self.plan.how
+        if self.device is not None:
+            return find_machine(dataclasses.replace(how, device=self.device), self.about.key)
+        try:
+            return find_machine(how, self.about.key)
+        except UserError:  # trained on a device that is not here
+            return find_machine(dataclasses.replace(how, device="auto"), self.about.key)
 
     @cached_property
-    def model(self) -> tuple[Game, dict[str, nn.Module], int]:
-        """(game, modules to sample from, round of the checkpoint)."""
-        if not checkpoint.listed(self.path / "checkpoints"):
+    def model(self) -> Model:
+        """What samples are made by, from the last good checkpoint."""
+        folder = self.path / "checkpoints"
+        if not checkpoint.listed(folder):
             raise UserError(f"{self.path} has no checkpoint yet; train it first: sparring resume {self.path}")
-        game, state = self.restored()
-        return game, sampling.for_sampling(game, state), state.round
+        with isolated(), self.guard():
+            game = training.assemble(self.plan, self.about, self.machine)
+            state = checkpoint.restore_newest(game, folder, warner(Console(stderr=True)))
+            return Model(game, sampling.for_sampling(game, state), state.round, bool(state.averages))
 
     def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0) -> Tensor:
         """`n` samples of the averaged model: uint8 (n, C, H, W) pictures, or float32 (n, D) points.
@@ -250,14 +305,15 @@ class Run:
         """
         if n < 1:
             raise UserError(f"n={n} must be at least 1")
-        game, modules, _ = self.model
         number = None if label is None else sampling.label_number(self.about, label)
-        drawn = sampling.draw(game, n, seed, number)
-        return sampling.finished(sampling.generate(game, modules, drawn), self.about)
+        with isolated():
+            torch.manual_seed(seed)  # for generators that add noise of their own
+            drawn = sampling.draw(self.model.game, n, seed, number)
+            return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
 
     def evaluate(
         self,
-        split: str = "test",
+        split: str | None = None,
         samples: int = MOST_SAMPLES,
         seed: int = 1,
         against: Data | None = None,
@@ -266,68 +322,70 @@ class Run:
     ) -> dict[str, Any]:
         """Judge `samples` samples against a held-out split; written to evaluation.json and returned.
 
-        At most as many samples are drawn as there are training samples, so that the floor (real training samples
-        against the same reference) has the same number.
+        `split` is test or validation; none is validation where the run set one aside, else test. At most as many
+        samples are drawn as there are training samples, so that the floor (real training samples against the same
+        reference) has the same number. Other splits, and data other than the run's (`against`), are written beside.
         """
         console = console or Console(stderr=True)
-        splits = splits or open_data(against or self.plan.data)
-        if split not in splits:
-            raise UserError(f"split={split} is not one of {', '.join(splits)}{did_you_mean(split, list(splits))}")
-        n = min(samples, len(splits["train"]), MOST_SAMPLES)
-        if splits["train"].about.key == "image":
-            scored = self._judged(splits, split, n, seed, console)
-        else:
-            points = self.sample(n, seed=seed)
-            modes, quality = captured(points, TOYS[self.about.name]) if self.about.name in TOYS else (0, 0.0)
-            scored = {"modes": modes, "high quality share": quality}
-        result = {"round": self.model[2], "weights": "average", "samples": n, "seed": seed, "time": now(), **scored}
-        write_json(self.path / "evaluation.json", result)
+        if splits is None:
+            with self.guard():
+                splits = open_data(against or self.plan.data)
+        usual = default_split(splits)
+        split = split or usual
+        if split == "train" or split not in splits:
+            choices = [name for name in splits if name != "train"]
+            why = "is what was learnt from" if split == "train" else f"is not there{did_you_mean(split, choices)}"
+            raise UserError(f"split={split} {why}; use {' or '.join(choices)}")
+        with isolated():
+            if self.model.game.sample is None:
+                scored = self._classified(splits[split])
+            else:
+                scored = self._judged(splits, split, samples, seed, console)
+        reference = {"data": splits[split].about.name, "split": split, "sha256": splits[split].about.sha256}
+        scored["reference"] = {**reference, "count": scored.pop("count")}
+        weights = "average" if self.model.averaged else "live"
+        result = {"round": self.model.round, "weights": weights, "seed": seed, "time": now(), **scored}
+        own = against is None and split == usual
+        name = "evaluation" if own else f"evaluation-{split}-{short(splits[split].about.name)}"
+        write_json(self.path / f"{name}.json", result)
         return result
 
-    def _judged(self, splits: Splits, split: str, n: int, seed: int, console: Console) -> dict[str, Any]:
+    def _judged(self, splits: Splits, split: str, samples: int, seed: int, console: Console) -> dict[str, Any]:
         train_set, held_out = splits["train"], splits[split]
-        if train_set.about.shape != self.about.shape:
-            raise UserError(f"data of shape {train_set.about.shape} cannot judge samples of shape {self.about.shape}")
-        extractor = judge_of(splits, self.machine, console)
-        reference = held_out[torch.arange(min(len(held_out), MOST_SAMPLES))]["image"]
-        order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(seed))[:n].sort().values
-        with console.status("judging ..."):
-            fake = extract(extractor, self.sample(n, seed=seed))
-            floor = extract(extractor, train_set[order]["image"])
-            real = extract(extractor, reference)
-            metrics = with_floor(fake, floor, real)
         about = train_set.about
+        if about.shape != self.about.shape:
+            raise UserError(f"data of shape {about.shape} cannot judge samples of shape {self.about.shape}")
+        if len(held_out) < FEWEST:
+            raise UserError(f"split={split} has {len(held_out)} samples, and judging needs {FEWEST}; see --test")
+        extractor = judge_of(splits, self.machine, console)
+        n = min(samples, len(train_set), MOST_SAMPLES)
+        with console.status("judging ..."):
+            made = self.sample(n, seed=seed)
+            reference = extract(extractor, some(held_out, MOST_SAMPLES, seed))
+            kept = some(train_set, n, seed)
+            fake, floor = extract(extractor, made), extract(extractor, kept)
+            metrics = with_floor(fake, floor, reference)
+        if about.name in TOYS and TOYS[about.name].centres is not None:
+            metrics |= modes(made, kept, TOYS[about.name])
         return {
-            "reference": {"data": about.name, "split": split, "count": len(reference), "sha256": held_out.about.sha256},
-            "floor": f"{n} real training samples against the same reference",
+            "samples": n,
+            "count": len(reference),
+            "floor": f"{n} real training samples against the same reference; scores of classes: the reference itself",
             "extractor": {
                 "name": extractor.name,
                 "sha256": extractor.sha256,
                 "features": fake.features.shape[1],
                 "accuracy": extractor.accuracy,
             },
-            "quantiser": "round(127.5 (x + 1)), 8 bits",
+            "quantiser": "round(127.5 (x + 1)), 8 bits" if about.key == "image" else None,
             "metrics": metrics,
             "classes": class_shares(fake, about.classes, about.prior),
         }
 
-    def test_classifier(self, console: Console, test: Source) -> float:
-        """Accuracy of the averaged classifier on a held-out split; written to evaluation.json."""
-        from sparring.judge import accuracy, extractor_of
-
-        _, modules, round_number = self.model
-        value = accuracy(extractor_of(modules["classifier"], self.about, self.machine.device), test)
-        metrics = {"accuracy": {"value": value, "better": "higher"}}
-        reference = {"data": self.about.name, "split": "test", "count": len(test), "sha256": test.about.sha256}
-        result = {
-            "round": round_number,
-            "weights": "average",
-            "reference": reference,
-            "metrics": metrics,
-            "time": now(),
-        }
-        write_json(self.path / "evaluation.json", result)
-        return value
+    def _classified(self, held_out: Source) -> dict[str, Any]:
+        network = self.model.modules["classifier"]
+        value = accuracy(extractor_of(network, self.about, self.machine.device), held_out)
+        return {"count": len(held_out), "metrics": {"accuracy": {"value": value, "better": "higher"}}}
 
     def report(self) -> Path:
         """Write report.html, grid.png and learning.gif; returns the page."""

@@ -11,7 +11,7 @@ from sparring.optimizers import Adam
 
 
 def check_objective(objective: Objective) -> None:
-    """Raise AssertionError unless the objective can drive a game.
+    """Raise ValueError unless the objective can drive a game.
 
     Both losses keep one value per sample; at score 1/2 (0 is where
     least squares wants fakes to be) the discriminator wants real scores up and fake ones down,
@@ -19,19 +19,24 @@ def check_objective(objective: Objective) -> None:
     """
     real, fake = (torch.full((5,), 0.5, dtype=torch.float64, requires_grad=True) for _ in range(2))
     loss = objective.discriminator(real, fake)
-    assert loss.shape == (5,), f"the discriminator's loss of 5 scores has the shape {tuple(loss.shape)}, not (5,)"
+    _require(loss.shape == (5,), f"the discriminator's loss of 5 scores has the shape {tuple(loss.shape)}, not (5,)")
     raise_real, lower_fake = torch.autograd.grad(loss.sum(), (real, fake))
-    assert bool((raise_real < 0).all()), "the discriminator does not want real scores to rise"
-    assert bool((lower_fake > 0).all()), "the discriminator does not want fake scores to fall"
+    _require(bool((raise_real < 0).all()), "the discriminator does not want real scores to rise")
+    _require(bool((lower_fake > 0).all()), "the discriminator does not want fake scores to fall")
     seen = real.detach() if objective.paired else torch.full_like(real, torch.nan)
     loss = objective.generator(seen, fake)
-    assert loss.shape == (5,), f"the generator's loss of 5 scores has the shape {tuple(loss.shape)}, not (5,)"
-    assert bool(torch.isfinite(loss).all()), "the generator's loss reads real scores; say paired=True"
+    _require(loss.shape == (5,), f"the generator's loss of 5 scores has the shape {tuple(loss.shape)}, not (5,)")
+    _require(bool(torch.isfinite(loss).all()), "the generator's loss reads real scores; say paired=True")
     (raise_fake,) = torch.autograd.grad(loss.sum(), fake)
-    assert bool((raise_fake < 0).all()), "the generator does not want fake scores to rise"
+    _require(bool((raise_fake < 0).all()), "the generator does not want fake scores to rise")
     large = torch.tensor([-100.0, 100.0])
     extremes: list[Tensor] = [objective.discriminator(large, large.flip(0)), objective.generator(large, large.flip(0))]
-    assert all(bool(torch.isfinite(value).all()) for value in extremes), "a loss is not finite for scores of +-100"
+    _require(all(bool(torch.isfinite(value).all()) for value in extremes), "a loss is not finite for scores of +-100")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
 
 
 class Affine(nn.Module):

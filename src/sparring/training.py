@@ -25,7 +25,7 @@ from sparring.data.loader import batches
 from sparring.engine import NonFiniteLossError, Round, State, Train, rounds, start
 from sparring.game import Game
 from sparring.machine import Machine, peak_memory
-from sparring.runs import Events, Plan, now
+from sparring.runs import Events, Plan, duration, now
 
 SNAPSHOT_SEED = 1
 
@@ -54,7 +54,12 @@ class Job:
     @property
     def settings(self) -> Train:
         """What the engine is told."""
-        return Train(self.plan.model.rounds, self.plan.model.batch, self.plan.how.seed, self.machine.precision)
+        return Train(self.plan.model.rounds, self.plan.how.seed, self.machine.precision)
+
+    @property
+    def images(self) -> int:
+        """Real samples seen so far."""
+        return self.state.drawn * int(self.plan.model.batch)
 
 
 def assemble(plan: Plan, about: About, machine: Machine) -> Game:
@@ -69,7 +74,7 @@ def assemble(plan: Plan, about: About, machine: Machine) -> Game:
 
 def stream(plan: Plan, source: Source, machine: Machine, first: int) -> Iterator[Any]:
     """The batches from number `first` on."""
-    return batches(source, plan.model.batch, plan.how.seed, first, plan.model.augment, machine.device)
+    return batches(source, plan.model.batch, plan.how.seed, first, getattr(plan.model, "augment", None), machine.device)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Trial:
 def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0) -> Trial:
     """Play a few rounds of a game of its own, so that time and memory are measured and not guessed."""
     game = assemble(plan, source.about, machine)
-    settings = Train(10_000, plan.model.batch, plan.how.seed, machine.precision, check_every=1)
+    settings = Train(10_000, plan.how.seed, machine.precision, check_every=1)
     times, begin = [], time.perf_counter()
     mark = begin
     with contextlib.suppress(NonFiniteLossError):  # the run itself will tell of it
@@ -156,16 +161,6 @@ def escaped(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def duration(seconds: float) -> str:
-    """Such as `48 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{max(whole, 1)} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """An event that Ctrl-C sets, so that a round is never cut in two; a second Ctrl-C stops at once."""
@@ -213,18 +208,17 @@ class Recorder:
 
     def _losses(self, values: Any) -> None:
         job = self.job
-        images = job.state.drawn * job.settings.batch
         self.events.write(
             "losses",
             round=job.state.round,
-            images=images,
+            images=job.images,
             seconds=round(job.seconds, 3),
             cpu_seconds=round(job.cpu_seconds, 3),
             values={name: float(f"{value:.6g}") for name, value in values.items()},
         )
         words = "  ".join(f"{name.split('/')[0]} {value:.3f}" for name, value in values.items() if "objective" in name)
         words = words or "  ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in values.items())
-        rate = images / max(job.seconds, 1e-9)
+        rate = job.images / max(job.seconds, 1e-9)
         self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f} samples/s")
 
     def save(self) -> None:
@@ -243,6 +237,8 @@ def snapshot(job: Job, events: Events) -> None:
     if job.game.sample is None:
         return
     about, modules = job.about, sampling.for_sampling(job.game, job.state, latents=256)
+    if about.key != "image" and about.shape != (2,):
+        return  # nothing that a picture could show
     if about.key != "image":
         fake = sampling.generate(job.game, modules, sampling.draw(job.game, 1000, SNAPSHOT_SEED))
         sheet, columns, rows = show.scatter(job.source[torch.arange(min(1000, len(job.source)))][about.key], fake), 1, 1
@@ -251,8 +247,7 @@ def snapshot(job: Job, events: Events) -> None:
         sheet = show.grid(sampling.finished(sampling.generate(job.game, modules, drawn), about), columns)
     name = f"samples/{job.state.round:08d}.png"
     show.save_png(sheet, job.folder / name)
-    images = job.state.drawn * job.settings.batch
-    events.write("samples", round=job.state.round, images=images, file=name, columns=columns, rows=rows)
+    events.write("samples", round=job.state.round, images=job.images, file=name, columns=columns, rows=rows)
 
 
 def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.Tensor]]:

@@ -8,6 +8,7 @@ cluster by its share, so the model as a whole stays unconditional.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import torch
@@ -51,7 +52,10 @@ def clustered(source: Source, clusters: int, seed: int = 0) -> Source:
         return unlabelled(source)
     labels = kmeans(components(source), count, seed)
     names = tuple(f"cluster {i}" for i in range(count))
-    about = replace(source.about, classes=names, prior=class_prior(labels, count), invented=True)
+    # the labels are part of the content: another processor may cluster otherwise, and resuming must notice
+    sha256 = hashlib.sha256(source.about.sha256.encode() + labels.numpy().tobytes()).hexdigest()
+    prior = class_prior(labels, count)
+    about = replace(source.about, classes=names, prior=prior, invented=True, sha256=sha256)
     return Relabelled(about, source, labels)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from sparring.metrics.features import Features
 from sparring.metrics.image import class_coverage, frechet_distance, inception_score, kernel_distance, prdc
 
@@ -34,13 +36,22 @@ def scores(fake: Features, reference: Features) -> dict[str, float]:
     }
     if fake.logits is not None:
         found["inception score"] = inception_score(fake.logits)[0]
-        found["confidence"] = float(fake.logits.softmax(1).max(1).values.mean())
+        found["confidence"] = confidence(fake.logits)
     return found
+
+
+def confidence(logits: Tensor) -> float:
+    """Mean probability of the likeliest class of (N, K) logits."""
+    return float(logits.softmax(1).max(1).values.mean())
 
 
 def with_floor(fake: Features, floor: Features, reference: Features) -> dict[str, dict[str, Any]]:
     """Every score of `fake` with that of `floor`, real samples of the same number as `fake`."""
     values, floors = scores(fake, reference), scores(floor, reference)
+    if reference.logits is not None:
+        # of pictures that the judge has not learnt from: it is surer of those it has
+        floors["inception score"] = inception_score(reference.logits)[0]
+        floors["confidence"] = confidence(reference.logits)
     table: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         table[name] = {"value": value, "floor": floors[name], "better": BETTER[name]}

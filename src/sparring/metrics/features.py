@@ -1,4 +1,4 @@
-"""Extractors: pictures in, features (and class scores) out. A score is named after its extractor, never plain FID."""
+"""Extractors: samples in, features (and class scores) out. A score is named after its extractor, never plain FID."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ def pixels(side: int = 8) -> Extractor:
 
     definition = f"pixels {side}x{side} adaptive average, /255"
     return Extractor(f"pixels {side}x{side}", hashlib.sha256(definition.encode()).hexdigest(), run)
+
+
+def coordinates() -> Extractor:
+    """Points as they are."""
+    digest = hashlib.sha256(b"coordinates").hexdigest()
+    return Extractor("coordinates", digest, lambda points: (points.float().flatten(1), None))
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -43,11 +43,8 @@ def upsampling_generator(latent: int) -> nn.Module:
 def dropout_discriminator() -> nn.Module:
     """(N, 1, 28, 28) -> (N,). 3x3 convolutions 32-64-128-256, the last of stride 1; dropout .25, batch norm .8."""
 
-    def block(before: int, after: int, stride: int, norm: bool = True) -> list[nn.Module]:
-        layers: list[nn.Module] = [nn.Conv2d(before, after, 3, stride, 1)]
-        if norm:
-            layers.append(keras_norm(after))
-        return [*layers, nn.LeakyReLU(LEAK), nn.Dropout(0.25)]
+    def block(before: int, after: int, stride: int) -> list[nn.Module]:
+        return [nn.Conv2d(before, after, 3, stride, 1), keras_norm(after), nn.LeakyReLU(LEAK), nn.Dropout(0.25)]
 
     pad = nn.ZeroPad2d((0, 1, 0, 1))  # 7 -> 8, bottom and right, as in the tutorial, between convolution and norm
     first = [nn.Conv2d(1, 32, 3, 2, 1), nn.LeakyReLU(LEAK), nn.Dropout(0.25)]

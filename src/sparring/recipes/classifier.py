@@ -60,7 +60,8 @@ def data(config: Config, source: Source) -> Source:
 
 def build(config: Config, about: About) -> Game:
     """One player that lowers the cross-entropy of the label."""
-    assert len(about.shape) == 3, "classifiers of points come with the metrics that need them"
+    if len(about.shape) != 3:
+        raise UserError(f"--data {about.name} has points, and this classifier looks at pictures")
     network = ConvClassifier(about.shape, len(about.classes), config.width)
     optimizer = config.optimizer.over(network.parameters())
 
@@ -72,7 +73,7 @@ def build(config: Config, about: About) -> Game:
     return Game(
         modules={"classifier": network},
         players=[Player("classifier", loss, optimizer)],
-        averaged=("classifier",),
+        product=("classifier",),
         average=Average(config.average),
         on_round=linear_decay([optimizer], start=0.0, end=0.0),
     )

@@ -6,11 +6,12 @@
     sparring train dcgan --data my_pictures --preset classic64 the TensorFlow tutorial's 64x64x3 networks
     sparring train dcgan --data my_pictures --preset radford   the paper's own
 
-`tuned`: hinge loss, spectral norm instead of batch norm in D, Adam with beta1 0 and rates decaying linearly over the
-last 60 %, averaged weights, and self-conditioning: clusters of the pictures serve as labels that need no labelling.
-The classics keep their published numbers, with three of the tutorials' mistakes put right: an output ReLU on data in
-[-1, 1] is tanh; networks without activations get ReLU and leaky ReLU; a sigmoid in front of a loss that takes raw
-scores is left out. Latents are drawn anew for every step, never one fixed batch. The paper draws them uniformly.
+`tuned`: hinge loss, spectral norm instead of batch norm in D, Adam with beta1 0 and rates decaying linearly over
+the last 60 %, averaged weights, and self-conditioning: clusters of the pictures serve as labels that need no
+labelling. The classics keep their published numbers, with three of the tutorials' mistakes put right: an output
+ReLU on data in [-1, 1] is tanh; networks without activations get ReLU and leaky ReLU; a sigmoid in front of a loss
+that takes raw scores is left out. Initial weights and epsilons are PyTorch's, but for `radford`. Latents are drawn
+anew for every step, never one fixed batch. The paper draws them uniformly.
 """
 
 from __future__ import annotations

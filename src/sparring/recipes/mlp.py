@@ -5,12 +5,14 @@
     sparring train mlp --data mnist --preset smallest      100-128-784 against 784-128-1
     sparring train mlp --data ring                         points in the plane
 
-`classic`: G 100-256-512-1024-784, leaky ReLU .2, then batch norm that keeps .8 of its old statistics, tanh;
-D 784-512-256-1, leaky ReLU .2; Adam 2e-4, beta1 .5; 2,000 rounds of 32. `smallest`: one hidden layer of 128 each,
-ReLU, Adam with its usual betas. Where the tutorials are wrong, this does what is right: `smallest` scales its
-pictures to [-1, 1] and ends in tanh where the tutorial has [0, 1] and a sigmoid (the same family of functions);
-its one fixed batch of latents and its real data that are never loaded are not repeated; and under Keras 3 the
-tutorials' "compile, then set untrainable" idiom leaves a discriminator that never learns, while ours does.
+`classic`: G 100-256-512-1024-784, leaky ReLU .2, then batch norm that keeps .8 of its old statistics, tanh; D
+784-512-256-1, leaky ReLU .2; Adam 2e-4, beta1 .5; 2,000 rounds of 32: half real and half fake for D, 32 fakes for
+G. `smallest`: one hidden layer of 128 each, ReLU, Adam with its usual betas, 1,000 rounds of 50. Initial weights
+and the epsilons of Adam and batch norm are PyTorch's, where the tutorials have Keras'. Where the tutorials are
+wrong, this does what is right: `smallest` scales its pictures to [-1, 1] and ends in tanh where the tutorial has
+[0, 1] and a sigmoid (the same family of functions); its one fixed batch of latents and its real data that are
+never loaded are not repeated; and under Keras 3 the tutorials' "compile, then set untrainable" idiom leaves a
+discriminator that never learns, while ours does.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ class Config(Duel):
 
 CLASSIC = Config(
     rounds=2000,
-    batch=32,
+    batch=16,
+    generator_batch=2,
     latent=100,
     spectral_norm=False,
     objective="non-saturating",
@@ -65,7 +68,9 @@ CLASSIC = Config(
 )
 SMALLEST = replace(
     CLASSIC,
-    batch=64,
+    rounds=1000,
+    batch=50,
+    generator_batch=1,
     hidden=(128,),
     discriminator_hidden=(128,),
     slope=0.0,

@@ -50,16 +50,6 @@ def empty_html(text: str) -> str:
     return f'<p class="empty">{text}</p>'
 
 
-def duration_text(seconds: float) -> str:
-    """45 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
-
-
 def score_text(value: Any) -> str:
     """Three significant digits, zeros kept so that columns compare; a dash for nothing."""
     number = finite(value)

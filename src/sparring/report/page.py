@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sparring.report.curves import Chart, charts_of
-from sparring.report.markup import duration_text, empty_html, escape, score_text, shown_path, table_html
+from sparring.report.markup import empty_html, escape, score_text, shown_path, table_html
 from sparring.report.pictures import STAGE, Snapshot, shown_size
 from sparring.report.scores import evaluation_html, times_floor
 from sparring.report.told import Run, dig, finite, history
+from sparring.runs import duration
 
 
 def filled_page(run: Run, snapshots: Sequence[Snapshot]) -> str:
@@ -92,7 +93,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
     if images is not None:
         yield "Images seen", f"{images:,.0f}", f"{images / seconds:,.0f} a second" if seconds else ""
     if seconds is not None:
-        yield "Training time", duration_text(seconds), f"{duration_text(cpu)} of processor time" if cpu else ""
+        yield "Training time", duration(seconds), f"{duration(cpu)} of processor time" if cpu else ""
     if device := run.environment.get("device"):
         threads, precision = run.environment.get("threads"), dig(run.config, "how", "precision")
         notes = (f"{threads} threads" if threads else "", "" if precision in (None, "auto") else str(precision))
