@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sparring.average import Average
 from sparring.config import UserError
 from sparring.engine import NonFiniteLossError, State, Train, rounds, start, train, update
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Latent, Loss, Player, linear_decay
 from sparring.nn.image import ConvDiscriminator
 from sparring.objectives import OBJECTIVES, Objective, hinge
 from sparring.optimizers import SGD, Adam
@@ -243,3 +243,14 @@ def test_a_game_without_rounds_left_does_nothing() -> None:
     before = parameters(game)
     train(game, points(), Train(3), State(round=3))
     assert all(torch.equal(a, b) for a, b in zip(before, parameters(game), strict=True))
+
+
+def test_labels_keep_to_their_shares_and_are_in_no_order() -> None:
+    latent = Latent(2, (0.5, 0.3, 0.0, 0.2))
+    label = latent(1000, torch.Generator().manual_seed(0))["label"]
+    counts = torch.bincount(label, minlength=4).tolist()
+    assert counts[2] == 0
+    assert all(abs(count - 1000 * share) <= 1 for count, share in zip(counts, latent.prior, strict=True))
+    assert 0.3 < (label[:500] == 0).float().mean() < 0.7
+    firsts = [int(latent(1, torch.Generator().manual_seed(seed))["label"]) for seed in range(2000)]
+    assert torch.bincount(torch.tensor(firsts), minlength=4).div(2000).tolist() == pytest.approx(latent.prior, abs=0.04)

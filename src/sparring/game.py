@@ -117,13 +117,19 @@ class Latent:
         return torch.randn(n, self.size, device=device, generator=generator)
 
     def __call__(self, n: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """`latent` (n, size), and `label` (n,) int64 when there is a prior; on the CPU, so alike everywhere."""
+        """`latent` (n, size), and `label` (n,) int64 when there is a prior; on the CPU, so alike everywhere.
+
+        Labels are drawn systematically: each follows the prior, and together they keep to its shares.
+        """
         cpu = torch.device("cpu")
         latent = self.noise(n, cpu, generator)
         if not self.prior:
             return {"latent": latent}
-        shares = torch.tensor(self.prior, dtype=torch.float64, device=cpu)
-        return {"latent": latent, "label": torch.multinomial(shares, n, replacement=True, generator=generator)}
+        edges = torch.tensor(self.prior, dtype=torch.float64, device=cpu).cumsum(0)
+        offset = torch.rand(1, dtype=torch.float64, device=cpu, generator=generator)
+        points = (torch.arange(n, dtype=torch.float64, device=cpu) + offset) / n * edges[-1]
+        label = torch.searchsorted(edges, points, right=True).clamp_(max=len(self.prior) - 1)
+        return {"latent": latent, "label": label[torch.randperm(n, generator=generator, device=cpu)]}
 
 
 def linear_decay(optimizers: Sequence[torch.optim.Optimizer], start: float, end: float) -> Callable[[float], None]:
