@@ -22,8 +22,8 @@ class SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         matrix = weight.detach().flatten(1)
-        self.register_buffer("u", normalize(torch.randn(matrix.shape[0]), dim=0, eps=1e-12))
-        self.register_buffer("v", normalize(torch.randn(matrix.shape[1]), dim=0, eps=1e-12))
+        self.register_buffer("u", normalize(torch.randn(matrix.shape[0], device=matrix.device), dim=0, eps=1e-12))
+        self.register_buffer("v", normalize(torch.randn(matrix.shape[1], device=matrix.device), dim=0, eps=1e-12))
         for _ in range(15):  # so that a fresh layer is normalised from its first pass on
             self._iterate(matrix)
 
