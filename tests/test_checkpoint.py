@@ -86,6 +86,23 @@ def test_only_the_last_few_are_kept_and_nothing_half_written_stays(tmp_path: Pat
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_files_of_later_rounds_do_not_push_out_what_was_just_saved(tmp_path: Path) -> None:
+    for number in (25, 35):
+        (tmp_path / f"000000{number}-0123456789abcdef.safetensors").write_text("x")
+    played = game()
+    path = checkpoint.save(tmp_path, played, train(played, points(), Train(9)))
+    assert path.exists()
+    told: list[str] = []
+    assert checkpoint.restore_newest(game(), tmp_path, told.append).round == 9
+    assert len(told) == 2
+
+
+def test_a_renamed_checkpoint_is_refused(saved: Path) -> None:
+    other = saved.rename(saved.with_name(saved.name.replace("00000005", "00000099")))
+    with pytest.raises(CorruptCheckpointError, match="round 5, not of the one in its name"):
+        checkpoint.read(other)
+
+
 def test_a_failed_write_leaves_the_old_one(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

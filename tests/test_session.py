@@ -201,7 +201,7 @@ def test_ten_pictures_train_and_say_why_they_are_not_judged(tmp_path: Path, caps
         Image.new("L", (16, 16), 25 * i).save(tmp_path / "few" / f"{i}.png")
     settings = {**QUICK, "batch": 4, "data": str(tmp_path / "few"), "size": 16, "runs": str(tmp_path / "runs")}
     run = sparring.train("dcgan", **settings)
-    assert "not judged: 1 samples are held out" in capsys.readouterr().err
+    assert "not judged: 1 samples are held out, and 10 are needed: --test 0.5" in capsys.readouterr().err
     assert (run.path / "report.html").exists()
 
 
@@ -210,7 +210,7 @@ def test_a_carved_validation_split_is_what_judges(tmp_path: Path) -> None:
     found = json.loads((run.path / "evaluation.json").read_text())
     assert (found["reference"]["split"], found["reference"]["count"], found["samples"]) == ("validation", 404, 1214)
     run.evaluate(split="test")
-    assert (run.path / "evaluation-test-digits.json").exists()
+    assert (run.path / "evaluation-test-digits-1214.json").exists()
     assert json.loads((run.path / "evaluation.json").read_text()) == found
 
 
@@ -257,7 +257,13 @@ def test_a_set_is_not_hidden_by_a_folder_of_its_name(tmp_path: Path, monkeypatch
         ({"batch": "many"}, "batch: .*integer.*'many'"),
         ({"generator": {"lrr": 1.0}}, "generator.lrr.*did you mean 'lr'"),
         ({"batch": 5000}, "batch=5000 is larger than the 1618"),
-        ({"rounds": 0}, "rounds=0"),
+        ({"rounds": 0}, "rounds=0 is out of range"),
+        ({"average": 1.5}, "average=1.5 is out of range"),
+        ({"average": float("nan")}, "average=nan is out of range"),
+        ({"generator": {"lr": -1.0}}, r"generator\.lr=-1.0 is out of range"),
+        ({"augment": {"shift": -3}}, r"augment\.shift=-3"),
+        ({"seed": 10**30}, "seed=1"),
+        ({"data": " "}, "data is empty"),
         ({"data": "mnits"}, "did you mean 'mnist'"),
         ({"device": "cuda:99"}, "device=cuda:99"),
         ({"device": "quantum"}, "device=quantum"),
@@ -332,6 +338,68 @@ def test_a_run_whose_checkpoints_are_all_damaged_never_passes_for_trained(tmp_pa
     with pytest.raises(UserError, match="none of its 2 checkpoint"):
         sparring.resume(run.path)
     assert (run.path / "events.jsonl").read_text() == events
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "lambda r, f: (f[:, None] - r[None]).relu(), lambda r, f: -f",
+            r"loss of 5 scores is \(5, 5\)",
+        ),
+        ("lambda r, f: f - r, lambda r, f: r - f", "reads real scores; say paired=True"),
+        ("lambda r, f: 1 / 0, lambda r, f: -f", "ZeroDivisionError"),
+        ("lambda r, f: 0.5, lambda r, f: -f", "scores is float"),
+    ],
+)
+def test_a_broken_objective_of_ones_own_is_named_before_training(tmp_path: Path, body: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(f"from sparring import Objective\nobjective = Objective({body})\n")
+    with pytest.raises(UserError, match=message):
+        quick(tmp_path, objective=f"{tmp_path / 'mine.py'}:objective")
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("torch.rand(40, 1, 8, 8)", "torch.uint8 of"),
+        ("torch.zeros(40, 3, 8, 8, dtype=torch.uint8)", "shape .3, 8, 8."),
+    ],
+)
+def test_a_source_of_ones_own_is_checked_before_training(tmp_path: Path, image: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom sparring.data import About, TensorSource\n"
+        f"def data(_):\n    source = TensorSource(About('mine', 'image', (1, 8, 8)), {{'image': {image}}})\n"
+        "    return {'train': source, 'test': source}\n"
+    )
+    with pytest.raises(UserError, match=message):
+        quick(tmp_path, "dcgan", data=f"{tmp_path / 'mine.py'}:data", clusters=0)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    from sparring.runs import only_one
+
+    run = quick(tmp_path)
+    config = json.loads((run.path / "config.json").read_text())
+    config["model"]["rounds"] = 40
+    (run.path / "config.json").write_text(json.dumps(config))
+    events = (run.path / "events.jsonl").read_text()
+    with only_one(run.path), pytest.raises(UserError, match="by another process"):
+        sparring.resume(run.path)
+    assert (run.path / "events.jsonl").read_text() == events
+    sparring.resume(run.path)
+
+
+def test_a_small_set_gets_a_smaller_batch_by_itself(tmp_path: Path, capsys: Any) -> None:
+    from PIL import Image
+
+    (tmp_path / "few").mkdir()
+    for i in range(30):
+        Image.new("L", (16, 16), 8 * i).save(tmp_path / "few" / f"{i}.png")
+    settings = {"rounds": 5, "threads": 1, "data": str(tmp_path / "few"), "size": 16, "evaluate": False}
+    run = sparring.train("dcgan", runs=str(tmp_path / "runs"), **settings)
+    assert run.plan.model.batch == 13
+    assert "batch 13" in capsys.readouterr().err
 
 
 def test_a_full_disk_stops_with_a_clear_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

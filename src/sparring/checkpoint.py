@@ -67,7 +67,9 @@ def save(folder: Path, game: Game, state: State, keep: int = 2) -> Path:
     name = f"{state.round:08d}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
     with replacing(folder / name) as file:
         file.write(data)
-    for old in listed(folder)[:-keep]:
+    # only what lies before this one: files of later rounds are not ours to judge, and may be all that is left of a run
+    before = [path for path in listed(folder) if path.name < name]
+    for old in before[: -(keep - 1) or None]:
         old.unlink(missing_ok=True)
     return folder / name
 
@@ -94,6 +96,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CorruptCheckpointError(f"{path}: not a safetensors file: {error}") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CorruptCheckpointError(f"{path}: not a checkpoint of sparring (format {FORMAT})")
+    if meta.get("round") != int(path.stem.partition("-")[0]):
+        raise CorruptCheckpointError(f"{path}: it is of round {meta.get('round')}, not of the one in its name")
     return tensors, meta
 
 

@@ -151,6 +151,7 @@ def sample(arguments: Sequence[str]) -> None:
         seed: int = 0,
         out: str | None = None,
         separate: bool = False,
+        trust: bool = False,
     ) -> None:
         """Draw samples of a trained run: one sheet, or a file each.
 
@@ -161,14 +162,17 @@ def sample(arguments: Sequence[str]) -> None:
             seed: Another seed gives other samples.
             out: A .png file for the sheet, or a folder with --separate; none: beside the run's report.
             separate: A file per sample instead of one sheet.
+            trust: Run the code of your own that the run names.
         """
         from sparring import session, show
 
-        opened = session.load(path)
+        if out and not separate and Path(out).suffix.lower() != ".png":
+            raise UserError(f"out={out} must end in .png; for a file per sample add --separate")
+        opened = session.load(path, trust)
         samples = opened.sample(n, label, seed)
         named = "".join(c if c.isalnum() else "-" for c in label or "")  # a class may be called T-shirt/top
         suffix = f"samples-seed{seed}" + (f"-{named}" if named else "")
-        target = Path(out) if out else Path(path) / (suffix if separate else f"{suffix}.png")
+        target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}.png")
         if opened.about.key != "image":
             if opened.about.shape != (2,):
                 raise UserError(f"{path} makes points of shape {opened.about.shape}; use it from Python")
@@ -193,6 +197,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         samples: int = 10_000,
         seed: int = 1,
         against: str | None = None,
+        trust: bool = False,
     ) -> None:
         """Judge a run's samples against held-out data; every score beside its floor. Prints JSON on stdout.
 
@@ -202,12 +207,13 @@ def evaluate(arguments: Sequence[str]) -> None:
             samples: How many to draw, at most 10,000.
             seed: Of the samples.
             against: Another set than the run's own: a name, folder or zip.
+            trust: Run the code of your own that the run names.
         """
         import json
 
         from sparring import session
 
-        opened = session.load(path)
+        opened = session.load(path, trust)
         other = dataclasses.replace(opened.written.data, data=against, labels=None) if against else None
         result = opened.evaluate(split, samples, seed, other)
         show_scores(result)
@@ -292,6 +298,7 @@ def inspect(path: positional(str), size: str = "64", labels: str | None = None) 
     """
     from sparring.data.pictures import inspect_pictures
     from sparring.data.settings import Data
+    from sparring.runs import printable
 
     found = inspect_pictures(Path(path), Data(data=path, size=size, labels=labels))
     print(f"{found.good} good pictures, {len(found.bad)} bad files, {found.duplicates} copies")
@@ -303,9 +310,9 @@ def inspect(path: positional(str), size: str = "64", labels: str | None = None) 
             + (" ..." if len(most) > 12 else "")
         )
     for note in found.notes:
-        print(f"note: {note}")
+        print(printable(f"note: {note}"))
     for name, reason in found.bad:
-        print(f"bad: {name}: {reason}")
+        print(printable(f"bad: {name}: {reason}"))
 
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
@@ -339,9 +346,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False, highlight=False)
         return 2
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted")
-        return 130
     except BrokenPipeError:  # `sparring recipes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        return 130

@@ -155,11 +155,55 @@ def _names_at(kind: Any, path: tuple[Any, ...]) -> list[str]:
     return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
 
 
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "rounds": (1, 10**9),
+    "batch": (2, 10**6),
+    "latent": (1, 10**5),
+    "width": (1, 4096),
+    "discriminator_width": (1, 4096),
+    "hidden": (1, 10**6),
+    "discriminator_hidden": (1, 10**6),
+    "slope": (0, 1),
+    "clusters": (0, 10**5),
+    "generator_batch": (1, 64),
+    "r1": (0, 1e9),
+    "decay": (0, 1),
+    "average": (0, 0.9999999),
+    "lr": (1e-12, 100),
+    "beta1": (0, 0.9999999),
+    "beta2": (0, 0.99999999),
+    "momentum": (0, 0.9999999),
+    "weight_decay": (0, 100),
+    "shift": (0, 1024),
+    "seed": (0, 2**62),
+    "minutes": (0.001, 10**6),
+    "threads": (1, 1024),
+    "snapshots": (0, 10**5),
+    "save_every": (0, 10**9),
+}
+"""The least and the most that makes sense, for every number that is called so, at any depth."""
+
+
+def check_limits(settings: Any, path: str = "") -> None:
+    """`UserError` for the first number outside its limits (NaN is outside of all), by its path: `generator.lr`."""
+    for f in dataclasses.fields(settings):
+        value, name = getattr(settings, f.name), f"{path}{f.name}"
+        if dataclasses.is_dataclass(value):
+            check_limits(value, f"{name}.")
+        elif f.name in LIMITS:
+            low, high = LIMITS[f.name]
+            for number in value if isinstance(value, tuple) else (value,):
+                if number is not None and not low <= number <= high:
+                    raise UserError(f"{name}={number} is out of range; give a number from {low:g} to {high:g}")
+
+
 def read_json(path: Path) -> Any:
     """The JSON in a file, or a `UserError` that names it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None

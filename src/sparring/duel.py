@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from sparring.average import Average
-from sparring.config import resolve
+from sparring.config import UserError, Withheld, resolve
 from sparring.data.loader import Augment
 from sparring.data.source import About
 from sparring.game import Game, Latent, linear_decay, two_player
-from sparring.objectives import OBJECTIVES
+from sparring.objectives import OBJECTIVES, Objective, check_losses
 from sparring.optimizers import Adam
 from sparring.penalties import r1
 
@@ -48,15 +48,31 @@ class Duel:
     """Changes of the real pictures."""
 
 
+def check_own(config: Duel, objective: Objective) -> None:
+    """`UserError` for an objective that cannot be trained with."""
+    try:
+        check_losses(objective)
+    except Exception as error:  # whatever the user's own code raises
+        told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"objective={config.objective}: {told}") from error
+    if objective.paired and config.generator_batch != 1:
+        raise UserError(
+            f"generator_batch={config.generator_batch}: a paired objective needs as many fakes as reals; use 1"
+        )
+
+
 def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Module) -> Game:
     """The game of these networks under these numbers."""
+    objective = resolve(config.objective, OBJECTIVES, "objective")
+    if not isinstance(objective, Withheld):
+        check_own(config, objective)
     optimizers = [config.generator.over(generator.parameters()), config.discriminator.over(discriminator.parameters())]
     return two_player(
         generator,
         discriminator,
         latent=Latent(config.latent, about.prior, config.uniform),
         key=about.key,
-        objective=resolve(config.objective, OBJECTIVES, "objective"),
+        objective=objective,
         generator_optimizer=optimizers[0],
         discriminator_optimizer=optimizers[1],
         penalties={"r1": (config.r1, r1)} if config.r1 else {},

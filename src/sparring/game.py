@@ -230,7 +230,7 @@ def two_player(
     has batch norm. Raises `UserError` for a gradient penalty on a discriminator with batch norm.
     """
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in discriminator.modules())
-    if generator_batch != 1 and (share_fakes or objective.paired):
+    if generator_batch != 1 and share_fakes:
         raise UserError(
             f"generator_batch={generator_batch} needs fakes of its own: --no-share-fakes, and no paired objective"
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -29,6 +30,24 @@ class Objective:
     generator: ScoreLoss
     paired: bool = False
     """The generator's loss reads real scores. Otherwise it is handed NaN, so that a mistaken read fails loudly."""
+
+
+def check_losses(objective: Objective) -> None:
+    """ValueError unless both losses give one differentiable value per sample, from the scores they may read."""
+    for name, loss, reads_real in (
+        ("discriminator", objective.discriminator, True),
+        ("generator", objective.generator, objective.paired),
+    ):
+        real, fake = (torch.full((5,), 0.5, requires_grad=True) for _ in range(2))
+        value = loss(real if reads_real else torch.full((5,), torch.nan), fake)
+        if not isinstance(value, torch.Tensor) or value.shape != (5,) or not value.requires_grad:
+            shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise ValueError(
+                f"the {name}'s loss of 5 scores is {shape}; it must be a differentiable tensor of shape (5,)"
+            )
+        if bool(torch.isnan(value).any()):
+            why = "is NaN" if reads_real else "reads real scores; say paired=True"
+            raise ValueError(f"the {name}'s loss {why}")
 
 
 # Goodfellow et al. 2014, equation 1. log D = -softplus(-score); both players act on the same value.

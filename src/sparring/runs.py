@@ -11,6 +11,7 @@ report.html        all of it on one page
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -162,6 +163,27 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+@contextlib.contextmanager
+def only_one(run: Path) -> Iterator[None]:
+    """`UserError` while another process trains in this folder; the lock goes with its process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        yield
+        return
+    with (run / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{run} is being trained by another process; wait for it, or stop it") from None
+        yield
+
+
+def printable(text: str) -> str:
+    """Text without control characters, which could rewrite a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 class Events:
     """Appends to events.jsonl."""
 
@@ -200,7 +222,7 @@ def read_events(run: Path) -> list[dict[str, Any]]:
 
 def forget_after(run: Path, round_number: int) -> None:
     """Drop events of rounds beyond a checkpoint: they will happen again."""
-    kept = [e for e in lines_of(run) if e["event"] in ("start", "resume", "stop") or e.get("round", 0) <= round_number]
+    kept = [e for e in lines_of(run) if isinstance(e.get("round"), int) and e["round"] <= round_number]
     with replacing(run / "events.jsonl") as file:
         file.write("".join(json.dumps(event) + "\n" for event in kept).encode())
 

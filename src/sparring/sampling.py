@@ -74,7 +74,7 @@ def label_number(about: About, label: str | int) -> int:
         )
     if str(label) in about.classes:
         return about.classes.index(str(label))
-    if str(label).isdigit() and int(label) < len(about.classes):
+    if str(label).isdecimal() and int(label) < len(about.classes):
         return int(label)
     hint = did_you_mean(str(label), list(about.classes))
     raise UserError(f"label={label} is not one of {', '.join(about.classes)}{hint}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,16 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from sparring import checkpoint, recipes, sampling, training
-from sparring.config import UserError, did_you_mean, from_json, is_outside, no_outside_code, read_json, to_json
+from sparring.config import (
+    UserError,
+    check_limits,
+    did_you_mean,
+    from_json,
+    is_outside,
+    no_outside_code,
+    read_json,
+    to_json,
+)
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.toys import TOYS, Toy, captured
 from sparring.engine import start
@@ -89,6 +98,8 @@ def start_run(plan: Plan, console: Console) -> Run:
 
 def _start_run(plan: Plan, console: Console) -> Run:
     splits = open_data(plan.data)
+    check_limits(plan.model)
+    plan = fit_batch(plan, len(splits["train"]), console)
     source = recipes.find(plan.recipe).data(plan.model, splits["train"])
     checked(plan, source)
     machine = find_machine(plan.how, source.about.key)
@@ -136,16 +147,21 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
         forget_after(run.path, state.round)
         job = Job(run.path, plan, splits, source, machine, game, state)
         for event in read_events(run.path):
-            if event["event"] == "losses":
-                job.seconds, job.cpu_seconds = float(event["seconds"]), float(event["cpu_seconds"])
+            spent = event.get("seconds"), event.get("cpu_seconds")
+            if event["event"] == "losses" and all(isinstance(number, float) for number in spent):
+                job.seconds, job.cpu_seconds = spent  # type: ignore[assignment]
         tell_of_changes(run.path, machine, console)
-        console.print(f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {machine}")
+        begun = f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {machine}"
+        console.print(begun, markup=False)
         return finish(job, console)
 
 
 def tell_of_changes(run: Path, machine: Machine, console: Console) -> None:
     """Bitwise is a promise for one machine: say so where torch or the processor is another than at the start."""
-    before = read_json(run / "environment.json") if (run / "environment.json").is_file() else {}
+    try:
+        before = dict(read_json(run / "environment.json"))
+    except (UserError, TypeError, ValueError):  # only informs
+        return
     now_here = environment(f"{machine.device} ({machine.name})")
     for key in ("torch", "device"):
         if before.get(key) != now_here[key]:
@@ -162,16 +178,28 @@ def finish(job: Job, console: Console) -> Run:
     done = training.play(job, console)
     run = Run(job.folder, trust=True)
     if not done:
-        console.print(f"stopped and saved. Go on with:  sparring resume {job.folder}")
+        at = f"at round {job.state.round:,} of {job.settings.rounds:,}"
+        console.print(f"stopped and saved {at}. Go on with:  sparring resume {job.folder}", markup=False)
         return run
     if job.plan.how.evaluate:
         held_out = len(job.splits.get(default_split(job.splits), ()))
         if held_out >= FEWEST:
-            run.evaluate(splits=job.splits, console=console)
+            console.print(summary(run.evaluate(splits=job.splits, console=console)), markup=False)
         else:
-            console.print(f"not judged: {held_out} samples are held out, and {FEWEST} are needed; see --test")
-    console.print(f"report:  {run.report()}")
+            share = min(0.5, FEWEST / max(1, held_out + len(job.splits["train"])) + 0.01)
+            console.print(f"not judged: {held_out} samples are held out, and {FEWEST} are needed: --test {share:.2f}")
+    console.print(f"report:  {run.report()}", markup=False)
     return run
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """The scores in a line."""
+    words = []
+    for name, row in result["metrics"].items():
+        times = f" ({row['times_floor']:.2f} x that of real data)" if "times_floor" in row else ""
+        if name in ("frechet distance", "precision", "recall", "accuracy", "modes"):
+            words.append(f"{name} {row['value']:.4g}{times}")
+    return f"judged: {', '.join(words)}"
 
 
 def default_split(splits: Splits) -> str:
@@ -179,13 +207,23 @@ def default_split(splits: Splits) -> str:
     return "validation" if "validation" in splits else "test"
 
 
+def fit_batch(plan: Plan, samples: int, console: Console) -> Plan:
+    """A recipe's own batch is lowered for a small set; one that the user chose is not touched."""
+    batch = getattr(plan.model, "batch", 0)
+    if batch <= samples or batch != recipes.preset(recipes.find(plan.recipe), plan.preset)[1].batch or samples < 4:
+        return plan
+    console.print(f"batch {samples // 2}, because there are only {samples} samples to train on")
+    return dataclasses.replace(plan, model=dataclasses.replace(plan.model, batch=samples // 2))
+
+
 def checked(plan: Plan, source: Source) -> None:
     """Mistakes that are better found before the work begins."""
+    for settings in (plan.model, plan.how):
+        check_limits(settings)
+    training.check_source(source)
     for name in ("rounds", "batch"):
         if not isinstance(getattr(plan.model, name, None), int):
             raise UserError(f"recipe={plan.recipe}: its Config needs a whole number called {name}")
-        if getattr(plan.model, name) < 1:
-            raise UserError(f"{name}={getattr(plan.model, name)} must be at least 1")
     if plan.model.batch > len(source):
         raise UserError(
             f"batch={plan.model.batch} is larger than the {len(source)} samples of {source.about.name}; "
@@ -210,7 +248,9 @@ def with_full_paths(plan: Plan) -> Plan:
         return text
 
     changed = {f.name: full(getattr(plan.model, f.name)) for f in dataclasses.fields(plan.model)}
-    data = plan.data.data
+    data, labels = plan.data.data, plan.data.labels
+    if labels is not None and Path(labels).expanduser().is_file():  # else it may lie inside the folder or zip
+        labels = str(Path(labels).expanduser().absolute())
     path = Path(data).expanduser()
     if path.exists() and ("/" in data or "." in data or path.is_dir()) and data not in NAMED:
         data = str(path.resolve())
@@ -218,7 +258,7 @@ def with_full_paths(plan: Plan) -> Plan:
         plan,
         recipe=full(plan.recipe),
         model=dataclasses.replace(plan.model, **changed),
-        data=dataclasses.replace(plan.data, data=full(data)),
+        data=dataclasses.replace(plan.data, data=full(data), labels=labels),
     )
 
 
@@ -303,8 +343,10 @@ class Run:
 
         The same (n, label, seed) give the same samples. `label` is a class's name or number.
         """
-        if n < 1:
-            raise UserError(f"n={n} must be at least 1")
+        if not isinstance(n, int) or not 1 <= n <= 10**7:
+            raise UserError(f"n={n} must be a whole number from 1 to 10,000,000")
+        if not isinstance(seed, int) or not 0 <= seed < 2**63:
+            raise UserError(f"seed={seed} must be a whole number from 0 to 2^63 - 1")
         number = None if label is None else sampling.label_number(self.about, label)
         with isolated():
             torch.manual_seed(seed)  # for generators that add noise of their own
@@ -345,8 +387,9 @@ class Run:
         scored["reference"] = {**reference, "count": scored.pop("count")}
         weights = "average" if self.model.averaged else "live"
         result = {"round": self.model.round, "weights": weights, "seed": seed, "time": now(), **scored}
-        own = against is None and split == usual
-        name = "evaluation" if own else f"evaluation-{split}-{short(splits[split].about.name)}"
+        own = against is None and split == usual and samples == MOST_SAMPLES
+        beside = f"evaluation-{split}-{short(splits[split].about.name)}-{scored.get('samples', 0)}"
+        name = "evaluation" if own else beside
         write_json(self.path / f"{name}.json", result)
         return result
 
@@ -358,6 +401,8 @@ class Run:
         if len(held_out) < FEWEST:
             raise UserError(f"split={split} has {len(held_out)} samples, and judging needs {FEWEST}; see --test")
         extractor = judge_of(splits, self.machine, console)
+        if samples < FEWEST:
+            raise UserError(f"samples={samples}: judging needs at least {FEWEST}")
         n = min(samples, len(train_set), MOST_SAMPLES)
         with console.status("judging ..."):
             made = self.sample(n, seed=seed)

@@ -25,7 +25,8 @@ def grid(images: Tensor, columns: int, gap: int = 1) -> Image.Image:
     """(N, C, H, W) uint8 -> one picture, row by row, `gap` pixels between tiles."""
     n, channels, height, width = images.shape
     rows = -(-n // columns)
-    sheet = torch.zeros(channels, rows * (height + gap) - gap, columns * (width + gap) - gap, dtype=torch.uint8)
+    # gray gaps, so that dark pictures on dark ground do not run together
+    sheet = torch.full((channels, rows * (height + gap) - gap, columns * (width + gap) - gap), 96, dtype=torch.uint8)
     if channels == 4:
         sheet[3] = 255
     for index, image in enumerate(images):

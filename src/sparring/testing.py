@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.game import Game, Latent, two_player
-from sparring.objectives import Objective, hinge
+from sparring.objectives import Objective, check_losses, hinge
 from sparring.optimizers import Adam
 
 
@@ -17,16 +17,14 @@ def check_objective(objective: Objective) -> None:
     least squares wants fakes to be) the discriminator wants real scores up and fake ones down,
     and the generator wants fake ones up; everything is finite for scores up to 100 in size.
     """
+    check_losses(objective)
     real, fake = (torch.full((5,), 0.5, dtype=torch.float64, requires_grad=True) for _ in range(2))
     loss = objective.discriminator(real, fake)
-    _require(loss.shape == (5,), f"the discriminator's loss of 5 scores has the shape {tuple(loss.shape)}, not (5,)")
     raise_real, lower_fake = torch.autograd.grad(loss.sum(), (real, fake))
     _require(bool((raise_real < 0).all()), "the discriminator does not want real scores to rise")
     _require(bool((lower_fake > 0).all()), "the discriminator does not want fake scores to fall")
     seen = real.detach() if objective.paired else torch.full_like(real, torch.nan)
     loss = objective.generator(seen, fake)
-    _require(loss.shape == (5,), f"the generator's loss of 5 scores has the shape {tuple(loss.shape)}, not (5,)")
-    _require(bool(torch.isfinite(loss).all()), "the generator's loss reads real scores; say paired=True")
     (raise_fake,) = torch.autograd.grad(loss.sum(), fake)
     _require(bool((raise_fake < 0).all()), "the generator does not want fake scores to rise")
     large = torch.tensor([-100.0, 100.0])

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from sparring import checkpoint, recipes, sampling, show
 from sparring.config import UserError
@@ -25,7 +26,7 @@ from sparring.data.loader import batches
 from sparring.engine import NonFiniteLossError, Round, State, Train, rounds, start
 from sparring.game import Game
 from sparring.machine import Machine, peak_memory
-from sparring.runs import Events, Plan, duration, now
+from sparring.runs import Events, Plan, duration, now, only_one, printable
 
 SNAPSHOT_SEED = 1
 
@@ -75,6 +76,31 @@ def assemble(plan: Plan, about: About, machine: Machine) -> Game:
 def stream(plan: Plan, source: Source, machine: Machine, first: int) -> Iterator[Any]:
     """The batches from number `first` on."""
     return batches(source, plan.model.batch, plan.how.seed, first, getattr(plan.model, "augment", None), machine.device)
+
+
+def check_source(source: Source) -> None:
+    """`UserError` where the first samples are not what the source says: for sources of one's own."""
+    about = source.about
+    columns = source[torch.arange(min(8, len(source)))]
+    if about.key not in columns:
+        raise UserError(f"data={about.name}: it has the columns {sorted(columns)}, and About says key='{about.key}'")
+    column, kind = columns[about.key], torch.uint8 if about.key == "image" else torch.float32
+    if column.dtype != kind or tuple(column.shape[1:]) != about.shape:
+        raise UserError(
+            f"data={about.name}: the column '{about.key}' is {column.dtype} of shape {tuple(column.shape[1:])} per "
+            f"sample; {kind} of {about.shape} is expected (pictures are 0 to 255)"
+        )
+    if column.is_floating_point() and not bool(torch.isfinite(column).all()):
+        raise UserError(f"data={about.name}: the column '{about.key}' holds NaN or infinity")
+    if about.classes:
+        label = columns.get("label")
+        if label is None or label.dtype != torch.int64 or not bool(((label >= 0) & (label < len(about.classes))).all()):
+            raise UserError(
+                f"data={about.name}: About has {len(about.classes)} classes, so a column 'label' of int64 from 0 to "
+                f"{len(about.classes) - 1} is expected"
+            )
+        if len(about.prior) != len(about.classes):
+            raise UserError(f"data={about.name}: About.prior must have a share per class; tensor_source fills it in")
 
 
 @dataclass(frozen=True)
@@ -139,10 +165,10 @@ def announce(console: Console, job: Job, measured: Trial) -> None:
     shape = "x".join(map(str, about.shape))
     counts = ", ".join(f"{len(source):,} {split}" for split, source in job.splits.items())
     labels = f"; {len(about.classes)} {'clusters (made up)' if about.invented else 'classes'}" if about.classes else ""
-    table.add_row("data", f"{about.name}: {counts}; {shape}{labels}")
+    table.add_row("data", escape(f"{about.name}: {counts}; {shape}{labels}"))
     for note in about.notes:
-        table.add_row("", f"[dim]{escaped(note)}[/dim]")
-    table.add_row("recipe", f"{plan.recipe}, preset {plan.preset}")
+        table.add_row("", f"[dim]{escape(printable(note))}[/dim]")
+    table.add_row("recipe", escape(f"{plan.recipe}, preset {plan.preset}"))
     table.add_row(
         "networks", ", ".join(f"{name} {count:,}" for name, count in measured.parameters.items()) + " parameters"
     )
@@ -152,18 +178,13 @@ def announce(console: Console, job: Job, measured: Trial) -> None:
         "length", f"{left:,} rounds of {plan.model.batch}, about {duration(left * measured.seconds_per_round)}"
     )
     table.add_row("memory", f"about {measured.memory / 2**30:.1f} GiB")
-    table.add_row("results", f"{job.folder}  (Ctrl-C stops and saves)")
+    table.add_row("results", escape(f"{job.folder}  (Ctrl-C stops and saves)"))
     console.print(table)
-
-
-def escaped(text: str) -> str:
-    """Text that rich prints as it is."""
-    return text.replace("[", "\\[")
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that a round is never cut in two; a second Ctrl-C stops at once."""
+    """An event that Ctrl-C and SIGTERM set, so that a round is never cut in two; a second one stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -174,11 +195,12 @@ def interruptible() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         asked.set()
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Recorder:
@@ -216,10 +238,11 @@ class Recorder:
             cpu_seconds=round(job.cpu_seconds, 3),
             values={name: float(f"{value:.6g}") for name, value in values.items()},
         )
-        words = "  ".join(f"{name.split('/')[0]} {value:.3f}" for name, value in values.items() if "objective" in name)
+        pairs = [(name.split("/")[0], value) for name, value in values.items() if name.endswith("/objective")]
+        words = "  ".join(f"{name[0].upper() if len(pairs) == 2 else name} {value:.3f}" for name, value in pairs)
         words = words or "  ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in values.items())
         rate = job.images / max(job.seconds, 1e-9)
-        self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f} samples/s")
+        self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f}/s")
 
     def save(self) -> None:
         """A checkpoint now."""
@@ -262,12 +285,17 @@ def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.T
 def play(job: Job, console: Console) -> bool:
     """Train to the end: True; or until Ctrl-C, saved: False. Raises `UserError` when it cannot go on."""
     job.state = start(job.game, job.state)
+    with only_one(job.folder):
+        return _play(job, console)
+
+
+def _play(job: Job, console: Console) -> bool:
     events = Events(job.folder)
     events.write("start" if job.state.round == 0 else "resume", round=job.state.round, time=now())
     columns = (
-        TextColumn("round {task.completed:,.0f}/{task.total:,.0f}"), BarColumn(bar_width=24), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-        TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[losses]}"),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), BarColumn(bar_width=10),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)), TextColumn("left"),
+        TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True)),
     )  # fmt: skip
     try:
         with Progress(*columns, console=console) as progress, interruptible() as asked:

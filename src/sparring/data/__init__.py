@@ -61,9 +61,15 @@ def open_data(settings: Data) -> dict[str, Source]:
 
 
 def _opened(settings: Data) -> Splits:
+    if not settings.data.strip():
+        raise UserError("data is empty; give a name, a folder or a zip file")
     if settings.data in NAMED:
         return NAMED[settings.data].open(settings)
-    path = Path(settings.data).expanduser()
+    try:
+        path = Path(settings.data).expanduser()
+        path.name.encode()
+    except (RuntimeError, UnicodeEncodeError) as error:
+        raise UserError(f"data={settings.data!r}: {error}") from None
     if is_outside(settings.data, NAMED) and not path.exists():
         function: Callable[[Data], Splits] = resolve(settings.data, {}, "data")
         splits = function(settings)

@@ -65,14 +65,18 @@ def parsed(text: str, where: str) -> dict[str, str]:
     return labels
 
 
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with its repeated names, which a dict would drop."""
+
+
 def _json_pairs(text: str, where: str) -> list[tuple[str, str]]:
     try:
-        values: Any = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        values: Any = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"labels={where} is not valid JSON: {error}") from None
-    if isinstance(values, dict) and isinstance(values.get("labels"), list):
-        values = values["labels"]
-    rows = list(values.items()) if isinstance(values, dict) else values
+    if isinstance(values, _Pairs) and isinstance(dict(values).get("labels"), list):
+        values = dict(values)["labels"]
+    rows = list(values) if isinstance(values, list) else values
     if not isinstance(rows, list) or not all(_is_pair(row) for row in rows):
         raise UserError(
             f'labels={where}: expected {{"a.png": "cat", ...}}, [["a.png", "cat"], ...] or '

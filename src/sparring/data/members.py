@@ -62,6 +62,8 @@ def opened(path: Path) -> Iterator[Listing]:
         return
     if not path.exists():
         raise UserError(f"data={path}: there is no such folder or zip; give the path of a folder of pictures or a .zip")
+    if not path.is_file():  # a pipe or a device would be waited for
+        raise UserError(f"data={path} is neither a folder nor a file; give a folder of pictures or a .zip")
     if path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
         raise UserError(f"data={path} is neither a folder nor a zip of pictures; give the folder that holds them")
     try:
