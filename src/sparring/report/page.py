@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from sparring.report.curves import Chart, charts_of
@@ -32,7 +31,7 @@ def filled_page(run: Run, snapshots: Sequence[Snapshot]) -> str:
         "stage": _stage(run, snapshots),
         "curves": _curves_html(charts, rounds),
         "evaluation": evaluation_html(run),
-        "commands": _commands(run.folder),
+        "commands": _commands(run),
         "configuration": table_html(run.config),
         "environment": table_html(run.environment),
         "footer": _footer(run, snapshots),
@@ -188,10 +187,15 @@ def _spoken(term: str, values: Sequence[float | None]) -> str:
     return f"{term}: from {score_text(known[0])} to {score_text(known[-1])}." if known else f"{term}: no finite value."
 
 
-def _commands(run: Path) -> str:
+def _commands(run: Run) -> str:
+    """What can be done next: going on, unless it is finished; sampling, unless it draws nothing."""
     told = {"resume": "Train on", "sample": "Draw new samples", "evaluate": "Judge it again"}
+    if any(event.get("event") == "done" for event in run.events):
+        del told["resume"]
+        if not history(run.events, "samples"):
+            del told["sample"]
     return "".join(
-        f"<li><span>{what}</span><code>{escape(f'sparring {verb} {shown_path(run)}')}</code></li>"
+        f"<li><span>{what}</span><code>{escape(f'sparring {verb} {shown_path(run.folder)}')}</code></li>"
         for verb, what in told.items()
     )
 
