@@ -179,7 +179,9 @@ def finish(job: Job, console: Console) -> Run:
     run = Run(job.folder, trust=True)
     if not done:
         at = f"at round {job.state.round:,} of {job.settings.rounds:,}"
-        console.print(f"stopped and saved {at}. Go on with:  sparring resume {job.folder}", markup=False)
+        console.print(
+            f"stopped and saved {at}. Go on with:  sparring resume {job.folder}", markup=False, soft_wrap=True
+        )
         return run
     if job.plan.how.evaluate:
         held_out = len(job.splits.get(default_split(job.splits), ()))
