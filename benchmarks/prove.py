@@ -56,11 +56,11 @@ MNIST: Mapping[str, tuple[str, dict[str, Any], float, float | None, str]] = {
         "the tutorials' DCGAN, 700 rounds of 32",
     ),
     "dcgan-plain": ("dcgan", {"rounds": 2350, "clusters": 0}, 102, 36, "no labels, no clusters"),
-    "dcgan-30": ("dcgan", {"rounds": 620, "clusters": 40, **SHORT}, 30, 33, "no labels; 40 clusters, 30 CPU seconds"),
+    "dcgan-30": ("dcgan", {"rounds": 820, "clusters": 40, **SHORT}, 30, 33, "no labels; 40 clusters, 30 CPU seconds"),
     "dcgan": ("dcgan", {"rounds": 2350}, 102, 33, "no labels; the default, 100 clusters"),
-    "cdcgan-51": ("cdcgan", {"rounds": 1300}, 51, 4.7, "labels, 51 CPU seconds"),
-    "cdcgan": ("cdcgan", {"rounds": 2250}, 102, 2.4, "labels, 102 CPU seconds"),
-    "cdcgan-204": ("cdcgan", {"rounds": 4450}, 204, 2.1, "labels, 204 CPU seconds"),
+    "cdcgan-51": ("cdcgan", {"rounds": 1430}, 51, 4.7, "labels, 51 CPU seconds"),
+    "cdcgan": ("cdcgan", {"rounds": 2870}, 102, 2.4, "labels, 102 CPU seconds"),
+    "cdcgan-204": ("cdcgan", {"rounds": 5740}, 204, 2.1, "labels, 204 CPU seconds"),
 }
 
 

@@ -13,13 +13,16 @@ SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 # From the bottom up; a module may import from its own line's left-hand sides only when they stand lower.
 LAYERS = [
     ["__init__", "config", "files", "seeds"],
-    ["data", "objectives", "penalties", "optimizers", "average", "nn.layers", "nn.dense", "nn.image", "nn.classic"],
+    ["schedules", "data", "objectives", "penalties", "nn.layers"],
+    ["optimizers", "average", "nn.dense", "nn.image", "nn.classic"],
+    ["nn.pairs", "nn.residual", "nn.r3"],
     ["game", "metrics.features", "metrics.image", "metrics.evaluate", "runs"],
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
-    ["recipes", "recipes.mlp", "recipes.dcgan", "recipes.cdcgan", "recipes.classifier"],
+    ["recipes"],
     ["judge", "training"],
     ["session"],
+    ["proofs"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

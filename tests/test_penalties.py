@@ -1,6 +1,8 @@
+from functools import partial
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparring.config import UserError
 from sparring.game import Latent, two_player
@@ -8,7 +10,19 @@ from sparring.nn.image import ConvDiscriminator, ConvGenerator
 from sparring.nn.layers import spectral_norm
 from sparring.objectives import hinge
 from sparring.optimizers import Adam
-from sparring.penalties import gradient_square, r1
+from sparring.penalties import (
+    Penalty,
+    clip_weights,
+    consistency,
+    difference_square,
+    dragan,
+    gradient_penalty,
+    gradient_square,
+    r1,
+    r1_by_difference,
+    r2,
+    r2_by_difference,
+)
 
 
 def test_r1_of_a_linear_score_is_half_its_squared_weights() -> None:
@@ -83,3 +97,95 @@ def test_r1_moves_a_real_discriminator() -> None:
     loss = r1(lambda p: net(p), x, x).mean()
     gradients = torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
     assert sum(float(g.abs().sum()) for g in gradients if g is not None) > 0
+
+
+PENALTIES: dict[str, Penalty] = {
+    "r1": r1,
+    "r2": r2,
+    "gradient": gradient_penalty,
+    "gradient, centre 0": partial(gradient_penalty, centre=0.0),
+    "gradient, one-sided": partial(gradient_penalty, one_sided=True),
+    "dragan": dragan,
+    "r1 by difference": r1_by_difference,
+    "r2 by difference": r2_by_difference,
+    "consistency": partial(consistency, change=lambda x: x.flip(1)),
+}
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_first_and_second_derivatives_agree_with_finite_differences_in_double_precision(name: str) -> None:
+    torch.manual_seed(0)
+    real, fake = torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    a = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    b = (3 * torch.randn(5, dtype=torch.float64)).requires_grad_()  # steep, so that one-sided is not all zero
+
+    def value(a: Tensor, b: Tensor) -> Tensor:
+        torch.manual_seed(1)  # the same points between, in every call
+        return PENALTIES[name](lambda x: torch.tanh(x @ a) @ b, real, fake)
+
+    assert value(a, b).shape == (3,)
+    assert value(a, b).dtype == torch.float64
+    assert bool((value(a, b) > 0).all())
+    assert torch.autograd.gradcheck(value, (a, b))
+    assert torch.autograd.gradgradcheck(value, (a, b))
+
+
+def test_penalties_of_a_linear_score_have_closed_forms() -> None:
+    weight = torch.tensor([3.0, -4.0])  # of length 5
+    real, fake = torch.randn(4000, 2), torch.randn(4000, 2)
+    score = lambda p: p @ weight  # noqa: E731
+    for penalty, expected in (
+        (r2, 12.5),
+        (gradient_penalty, 16.0),
+        (partial(gradient_penalty, centre=0.0), 25.0),
+        (partial(gradient_penalty, centre=7.0), 4.0),
+        (partial(gradient_penalty, centre=7.0, one_sided=True), 0.0),
+        (dragan, 16.0),
+    ):
+        torch.testing.assert_close(penalty(score, real, fake), torch.full((4000,), expected), rtol=1e-4, atol=1e-4)
+    torch.manual_seed(0)
+    assert difference_square(score, real).mean().item() == pytest.approx(25.0, rel=0.08)  # unbiased
+
+
+def test_the_gradient_penalty_looks_between_real_and_fake_with_a_share_of_its_own_per_sample() -> None:
+    seen: list[Tensor] = []
+
+    def score(x: Tensor) -> Tensor:
+        seen.append(x.detach())
+        return x.sum((1, 2, 3))
+
+    real, fake = torch.zeros(64, 1, 3, 3), torch.ones(64, 1, 3, 3)
+    gradient_penalty(score, real, fake)
+    shares = seen[0].flatten(1)
+    assert torch.equal(shares, shares[:, :1].expand_as(shares))  # one per sample, not per pixel
+    assert shares[:, 0].unique().numel() == 64  # not one per batch
+    assert bool(((shares >= 0) & (shares <= 1)).all())
+
+
+def test_dragan_stays_within_half_a_deviation_of_the_real_samples() -> None:
+    seen: list[Tensor] = []
+
+    def score(x: Tensor) -> Tensor:
+        seen.append(x.detach())
+        return x.sum(1)
+
+    real = torch.randn(500, 2) * 3 + 10
+    dragan(score, real, torch.zeros(500, 2))
+    moved = seen[0] - real
+    assert bool(((moved >= 0) & (moved <= 0.5 * real.std())).all())
+    assert moved.std() > 0.1
+
+
+def test_consistency_is_zero_for_what_does_not_matter() -> None:
+    x = torch.randn(6, 4)
+    blind = lambda p: p.sum(1)  # noqa: E731
+    torch.testing.assert_close(consistency(blind, x, x, lambda p: p.flip(1)), torch.zeros(6), atol=1e-10, rtol=0)
+    assert consistency(lambda p: p[:, 0], x, x, lambda p: p.flip(1)).min() > 0
+
+
+def test_clipping_holds_every_weight() -> None:
+    net = nn.Linear(8, 8)
+    with torch.no_grad():
+        net.weight.mul_(100)
+    clip_weights([net], 0.01)
+    assert max(p.abs().max().item() for p in net.parameters()) <= 0.01

@@ -12,6 +12,7 @@ from PIL import Image
 from sparring import checkpoint, recipes, sampling, training
 from sparring.config import UserError
 from sparring.data import Data, Source, open_data
+from sparring.duel import Penalties
 from sparring.engine import rounds, start
 from sparring.machine import Machine
 from sparring.runs import How, Plan
@@ -109,7 +110,7 @@ def test_r1_works_with_every_network_or_is_refused(
     recipe: str, preset: str, data: dict[str, str], pictures: Path, tmp_path: Path
 ) -> None:
     plan, source = plan_of(recipe, preset, data, pictures)
-    plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, r1=1.0))
+    plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, penalty=Penalties(r1=1.0)))
     if preset == "classic" and recipe == "dcgan":
         with pytest.raises(UserError, match="batch norm"):
             job_of(plan, source, tmp_path)

@@ -9,19 +9,37 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from sparring.schedules import Number, at
+
 
 @dataclass(frozen=True)
 class Average:
     """How an averaged copy follows the live weights: average = decay * average + (1 - decay) * live."""
 
-    decay: float = 0.995
+    decay: Number = 0.995
     """Fraction of the old average kept per round, in [0, 1)."""
     warm_up: bool = True
     """Early on keep only (t + 1) / (t + 10) after t rounds, so that the first weights are soon forgotten."""
 
-    def at(self, rounds: int) -> float:
-        """The fraction kept after `rounds` rounds."""
-        return min(self.decay, (rounds + 1) / (rounds + 10)) if self.warm_up else self.decay
+    def at(self, rounds: int, progress: float = 0.0) -> float:
+        """The fraction kept after `rounds` rounds, which are `progress` of the run."""
+        decay = at(self.decay, progress)
+        return min(decay, (rounds + 1) / (rounds + 10)) if self.warm_up else decay
+
+
+@dataclass(frozen=True)
+class HalfLife:
+    """An average by its half-life in real samples seen, so that it does not depend on the batch."""
+
+    images: Number
+    """After so many samples an old weight counts half; 0 keeps nothing."""
+    batch: int
+    """Samples per round."""
+
+    def at(self, rounds: int, progress: float = 0.0) -> float:
+        """The fraction kept in a round: 0.5^(batch / half-life). Karras et al. 2020 (ADA), appendix."""
+        images = at(self.images, progress)
+        return float(0.5 ** (self.batch / images)) if images > 0 else 0.0
 
 
 def shadow(module: nn.Module) -> nn.Module:

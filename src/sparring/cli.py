@@ -30,6 +30,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring evaluate RUN               judge it against held-out data
   sparring report RUN                 one HTML page with samples over time, curves and scores
   sparring recipes                    what can be trained, at what cost, how well
+  sparring prove [NAME ...]           run the experiments that this package is held to
   sparring data list                  sets that have a name
   sparring data inspect PATH          what is in a folder or zip of pictures, and what is wrong with it
 
@@ -88,14 +89,38 @@ def parsed_plan(recipe_name: str, arguments: list[str]) -> Plan:
         frozen=True,
     )
     about = f"{(recipe.__doc__ or '').strip()}\n\nPresets (--preset): {', '.join(recipe.PRESETS)}."
-    given: Any = tyro.cli(
-        flags,
-        prog=f"sparring train {recipe_name}",
-        description=about,
-        args=arguments,
-        default=flags(data=data, model=model, how=how),
-    )
+    with numbers():
+        given: Any = tyro.cli(
+            flags,
+            prog=f"sparring train {recipe_name}",
+            description=about,
+            args=arguments,
+            default=flags(data=data, model=model, how=how),
+        )
     return Plan(recipe_name, name, given.model, given.data, given.how)
+
+
+def numbers() -> Any:
+    """Within it, flags that may be schedules take `0.1` and `from=1,to=.1,over=.2,shape=cosine`."""
+    import tyro
+
+    from sparring.schedules import Number, Schedule, parse, written
+
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def rule(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
+        if info.type != Number:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="FLOAT|from=..,to=..",
+            instance_from_str=lambda words: parse(words[0]),
+            is_instance=lambda value: isinstance(value, float | int | Schedule),
+            str_from_instance=lambda value: [written(value) if isinstance(value, Schedule) else str(value)],
+        )
+
+    return registry
 
 
 def taken(arguments: list[str], flag: str) -> str | None:
@@ -315,6 +340,80 @@ def inspect(path: positional(str), size: str = "64", labels: str | None = None) 
         print(printable(f"bad: {name}: {reason}"))
 
 
+def prove(arguments: Sequence[str]) -> None:
+    """Run small experiments against the figures they are held to."""
+    from sparring.proofs import PROOFS
+
+    def run(
+        names: positional(tuple[str, ...]) = (),  # type: ignore[valid-type]
+        full: bool = False,
+        seeds: int = 3,
+        into: str = "proofs",
+        render: bool = False,
+        list: bool = False,
+    ) -> None:
+        """Run proofs: measured figures beside those they are held to, and controls that must fail.
+
+        Args:
+            names: Which; none runs all. `sparring prove --list` shows them.
+            full: The length that the published figures took; otherwise a quick look.
+            seeds: How often each is repeated.
+            into: Folder for the results, a JSON file each; the page beside it has the same name and .md.
+            render: Only write the page anew from the results on file.
+            list: Only list the proofs.
+        """
+        if list:
+            _list_proofs()
+            return
+        unknown = [name for name in names if name not in PROOFS]
+        if unknown:
+            hint = did_you_mean(unknown[0], [*PROOFS])
+            raise UserError(f"there is no proof '{unknown[0]}'{hint}; see sparring prove --list")
+        folder = Path(into)
+        held = [] if render else [_prove(name, seeds, full, folder) for name in names or PROOFS]
+        from sparring.proofs.record import page
+
+        folder.with_suffix(".md").write_text(page(folder), encoding="utf-8")
+        print(folder.with_suffix(".md"))
+        if not all(held):
+            raise UserError("some figures fall short of what they are held to: see above")
+
+    command(run, arguments, "prove")
+
+
+def _list_proofs() -> None:
+    from sparring.proofs import PROOFS
+
+    table = Table()
+    for head in ("proof", "what", "systems", "cost with --full", "needs"):
+        table.add_column(head, overflow="fold")
+    for name, entry in PROOFS.items():
+        table.add_row(name, entry.what, ", ".join(entry.recipes), entry.cost, ", ".join(entry.needs))
+    Console().print(table)
+
+
+def _prove(name: str, seeds: int, full: bool, folder: Path) -> bool:
+    """Run one, write it, show it; False when it falls short."""
+    import time
+
+    from sparring import proofs
+    from sparring.machine import isolated
+    from sparring.proofs.record import VERDICTS, cell, write
+
+    console, begin = Console(stderr=True), time.process_time()
+    with isolated(), console.status(f"proving {name}: {proofs.PROOFS[name].what}"):
+        result = proofs.find(name)(seeds, "full" if full else "quick")
+    write(result, folder, time.process_time() - begin)
+    table = Table(title=result.title)
+    for head in result.columns:
+        table.add_column(head, overflow="fold")
+    for row in result.rows:
+        table.add_row(*map(cell, row))
+    console.print(table)
+    console.print(f"{name}: {VERDICTS[result.passed].strip('*')}")
+    return result.passed is not False
+
+
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "train": train,
     "resume": resume,
@@ -323,6 +422,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "report": report,
     "recipes": recipes,
     "data": data,
+    "prove": prove,
 }
 
 

@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+NAMES_IN_JSON: Mapping[str, str] = {"start": "from"}
+"""Fields whose name in JSON is a keyword of Python."""
+
 
 class UserError(Exception):
     """A mistake that the user can mend: the message names the setting, its value and the fix."""
@@ -113,9 +116,9 @@ def _import(name: str, setting: str) -> Any:
 
 
 def to_json(value: Any) -> Any:
-    """A dataclass (nested) as plain JSON values."""
+    """A dataclass (nested) as plain JSON values; the field `start` of a `Schedule` is written `from`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {NAMES_IN_JSON.get(f.name, f.name): to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -123,12 +126,20 @@ def to_json(value: Any) -> Any:
     return value
 
 
+def _inward(values: Any) -> Any:
+    """JSON's names to Python's."""
+    if isinstance(values, Mapping):
+        back = {there: here for here, there in NAMES_IN_JSON.items()}
+        return {back.get(key, key): _inward(item) for key, item in values.items()}
+    return values
+
+
 def from_json(kind: type[T], values: Any, where: str) -> T:
     """`values` (plain JSON) as a `kind`, checked: unknown names and wrong types are errors that name their path."""
     import pydantic
 
     try:
-        return pydantic.TypeAdapter(_strict(kind)).validate_python(values)
+        return pydantic.TypeAdapter(_strict(kind)).validate_python(_inward(values))
     except pydantic.ValidationError as error:
         lines = []
         for problem in error.errors():
@@ -144,7 +155,8 @@ def _strict(kind: type[T]) -> type[T]:
     if dataclasses.is_dataclass(kind):
         kind.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
         for inner in typing.get_type_hints(kind).values():
-            _strict(inner)
+            for choice in typing.get_args(inner) or (inner,):
+                _strict(choice)
     return kind
 
 
@@ -167,6 +179,16 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "clusters": (0, 10**5),
     "generator_batch": (1, 64),
     "r1": (0, 1e9),
+    "r2": (0, 1e9),
+    "gradient": (0, 1e9),
+    "dragan": (0, 1e9),
+    "consistency": (0, 1e9),
+    "centre": (0, 1e6),
+    "every": (1, 10**6),
+    "clip": (0, 1e6),
+    "pack": (1, 1024),
+    "half_life": (0, 1e12),
+    "discriminator_steps": (1, 1000),
     "decay": (0, 1),
     "average": (0, 0.9999999),
     "lr": (1e-12, 100),
@@ -188,13 +210,14 @@ def check_limits(settings: Any, path: str = "") -> None:
     """`UserError` for the first number outside its limits (NaN is outside of all), by its path: `generator.lr`."""
     for f in dataclasses.fields(settings):
         value, name = getattr(settings, f.name), f"{path}{f.name}"
-        if dataclasses.is_dataclass(value):
-            check_limits(value, f"{name}.")
-        elif f.name in LIMITS:
+        if f.name in LIMITS:
             low, high = LIMITS[f.name]
-            for number in value if isinstance(value, tuple) else (value,):
+            ends = [getattr(value, end, value) for end in ("start", "to")]  # of a schedule
+            for number in value if isinstance(value, tuple) else ends:
                 if number is not None and not low <= number <= high:
                     raise UserError(f"{name}={number} is out of range; give a number from {low:g} to {high:g}")
+        elif dataclasses.is_dataclass(value):
+            check_limits(value, f"{name}.")
 
 
 def read_json(path: Path) -> Any:

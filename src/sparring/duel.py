@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+import torch
 from torch import nn
 
-from sparring.average import Average
+from sparring import penalties
+from sparring.average import Average, HalfLife
 from sparring.config import UserError, Withheld, resolve
 from sparring.data.loader import Augment
 from sparring.data.source import About
-from sparring.game import Game, Latent, linear_decay, two_player
+from sparring.game import Game, Latent, two_player
 from sparring.objectives import OBJECTIVES, Objective, check_losses
 from sparring.optimizers import Adam
-from sparring.penalties import r1
+from sparring.penalties import Penalty
+from sparring.schedules import Number, at, ever
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """What keeps the discriminator smooth. Weights; 0 is off. Not with batch norm in the discriminator."""
+
+    r1: Number = 0.0
+    """Gamma of R1, its gradient at real samples; multiplies half the square."""
+    r2: Number = 0.0
+    """Gamma of R2, its gradient at fakes."""
+    gradient: Number = 0.0
+    """Lambda of the gradient penalty between real and fake (WGAN-GP: 10)."""
+    centre: float = 1.0
+    """Length that the gradient penalty wants the gradient to have."""
+    one_sided: bool = False
+    """The gradient penalty forgives shorter ones."""
+    dragan: Number = 0.0
+    """Lambda of DRAGAN, around real samples."""
+    difference: bool = False
+    """R1 and R2 by finite differences: cheaper and noisier, no second derivative."""
+    every: int = 1
+    """Act in every so many-th round only, as a step of their own, and weigh so much more."""
+    clip: float = 0.0
+    """Keep every weight of the discriminator within +- this (WGAN: .01)."""
+
+    def chosen(self) -> dict[str, tuple[Number, Penalty]]:
+        """(weight, penalty) of those that are on, by name."""
+        between = partial(penalties.gradient_penalty, centre=self.centre, one_sided=self.one_sided)
+        table: dict[str, tuple[Number, Penalty]] = {
+            "r1": (self.r1, penalties.r1_by_difference if self.difference else penalties.r1),
+            "r2": (self.r2, penalties.r2_by_difference if self.difference else penalties.r2),
+            "gradient penalty": (self.gradient, between),
+            "dragan": (self.dragan, penalties.dragan),
+        }
+        return {name: (weight, penalty) for name, (weight, penalty) in table.items() if ever(weight)}
 
 
 @dataclass(frozen=True)
@@ -21,7 +61,7 @@ class Duel:
     """Numbers of a two-player game; a recipe's Config adds those of its networks."""
 
     rounds: int = 3000
-    """Rounds, each one step of both players."""
+    """Rounds, each one step of the generator."""
     batch: int = 64
     """Real samples per step."""
     latent: int = 64
@@ -29,17 +69,21 @@ class Duel:
     uniform: bool = False
     """Latents uniform in [-1, 1] instead of normal."""
     objective: str = "hinge"
-    """non-saturating, minimax, least-squares, hinge, or your own as `file.py:name`."""
-    r1: float = 0.0
-    """Weight gamma of the R1 penalty; 0 is off. Not with batch norm in the discriminator."""
+    """non-saturating, hinge, least-squares, wasserstein, relativistic, kl, ... or your own as `file.py:name`."""
+    penalty: Penalties = field(default_factory=Penalties)
+    """What keeps the discriminator smooth."""
+    discriminator_steps: int = 1
+    """Steps of the discriminator per round."""
     generator: Adam = field(default_factory=lambda: Adam(2e-3, 0.0, 0.99))
     """The generator's optimizer."""
     discriminator: Adam = field(default_factory=lambda: Adam(4e-3, 0.0, 0.99))
     """The discriminator's optimizer."""
     decay: float = 0.4
     """Progress from which the learning rates fall, on a line, to 2 %; 1 keeps them."""
-    average: float = 0.998
+    average: Number = 0.998
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
+    half_life: Number = 0.0
+    """Or: samples after which an old weight counts half in the average; then `average` is not read."""
     share_fakes: bool = True
     """Both players judge the same fakes in a round."""
     generator_batch: int = 1
@@ -66,7 +110,11 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
     objective = resolve(config.objective, OBJECTIVES, "objective")
     if not isinstance(objective, Withheld):
         check_own(config, objective)
-    optimizers = [config.generator.over(generator.parameters()), config.discriminator.over(discriminator.parameters())]
+    chosen = config.penalty.chosen()
+    lazy = config.penalty.every if chosen else 1
+    judge = lazily(config.discriminator, lazy)
+    optimizers = [config.generator.over(generator.parameters()), judge.over(discriminator.parameters())]
+    dials = {name: Dial(weight) for name, (weight, _) in chosen.items()}
     return two_player(
         generator,
         discriminator,
@@ -75,9 +123,57 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
         objective=objective,
         generator_optimizer=optimizers[0],
         discriminator_optimizer=optimizers[1],
-        penalties={"r1": (config.r1, r1)} if config.r1 else {},
+        penalties={name: (1.0, dials[name].times(penalty)) for name, (_, penalty) in chosen.items()},
+        lazy=lazy,
+        clip=config.penalty.clip,
+        discriminator_steps=config.discriminator_steps,
         generator_batch=config.generator_batch,
         share_fakes=config.share_fakes,
-        average=Average(config.average) if config.average else None,
-        on_round=linear_decay(optimizers, config.decay, 0.02),
+        average=averaging(config),
+        on_round=steering(config, [config.generator, judge], optimizers, list(dials.values())),
     )
+
+
+def averaging(config: Duel) -> Average | HalfLife | None:
+    """How the averaged generator follows, if there is one."""
+    if ever(config.half_life):
+        return HalfLife(config.half_life, config.batch)
+    return Average(config.average) if ever(config.average) else None
+
+
+class Dial:
+    """A penalty's weight, as the schedule has it in this round."""
+
+    def __init__(self, number: Number) -> None:
+        self.number, self.value = number, at(number, 0)
+
+    def times(self, penalty: Penalty) -> Penalty:
+        """The penalty times whatever the dial shows when it is asked."""
+        return lambda discriminator, real, fake: self.value * penalty(discriminator, real, fake)
+
+
+def lazily(settings: Adam, every: int) -> Adam:
+    """Numbers for an optimizer that takes one step more every so many: the same speed. Karras et al. 2020, app. B."""
+    if every == 1:
+        return settings
+    if not (isinstance(settings.lr, float | int) and isinstance(settings.beta2, float | int)):
+        raise UserError(
+            "penalty.every: lazy penalties change the optimizer's numbers, which must not be schedules then"
+        )
+    share = every / (every + 1)
+    return replace(settings, lr=settings.lr * share, beta1=settings.beta1**share, beta2=settings.beta2**share)
+
+
+def steering(
+    config: Duel, settings: Sequence[Adam], optimizers: Sequence[torch.optim.Optimizer], dials: Sequence[Dial]
+) -> Callable[[float], None]:
+    """What changes with progress: learning rates, betas, weights of penalties."""
+
+    def on_round(progress: float) -> None:
+        done = max(0.0, progress - config.decay) / max(1e-9, 1 - config.decay)
+        for adam, optimizer in zip(settings, optimizers, strict=True):
+            adam.steer(optimizer, progress, 1 - 0.98 * done)
+        for dial in dials:
+            dial.value = at(dial.number, progress)
+
+    return on_round

@@ -114,6 +114,9 @@ def update(
         torch.autograd.backward(sum_of(loss.terms, player.name), inputs=within.owned)
     player.optimizer.step()
     player.optimizer.zero_grad(set_to_none=True)
+    if player.after is not None:
+        with torch.no_grad():
+            player.after(loss)
     return loss
 
 
@@ -150,7 +153,7 @@ def rounds(game: Game, batches: Iterator[Batch], settings: Train, state: State |
         recent.append(one_round(game, batches, settings, state, reaches))
         if game.average is not None:
             for name, average in state.averages.items():
-                follow(average, game.modules[name], game.average.at(state.round))
+                follow(average, game.modules[name], game.average.at(state.round, state.round / settings.rounds))
         state.round += 1
         look = state.round % settings.check_every == 0 or state.round == settings.rounds
         losses = summarise(recent, state.round) if look else None

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparring.average import Average
+from sparring.average import Average, HalfLife
 from sparring.config import UserError, did_you_mean
 from sparring.objectives import Objective
-from sparring.penalties import Penalty
+from sparring.penalties import Penalty, clip_weights
 
 Batch = Mapping[str, Tensor]
 
@@ -45,6 +45,8 @@ class Player:
     """Acts in rounds start <= round < stop."""
     shares: bool = True
     """Its turn number t looks at the round's batch number t, as those of other players do; else it draws its own."""
+    after: Callable[[Loss], None] | None = None
+    """After each of its steps, without gradients: a projection (weight clipping) or a rule that moves a buffer."""
 
     def __post_init__(self) -> None:
         if self.repeat < 1 or self.every < 1:
@@ -69,7 +71,7 @@ class Game:
     """(n, random numbers) -> what n samples are made from, e.g. `latent` (n, d) and `label` (n,)."""
     sample: Callable[[Mapping[str, Any], Batch], Tensor] | None = None
     """(the product's modules, what `draw` gives) -> samples, in the data's range of [-1, 1]."""
-    average: Average | None = None
+    average: Average | HalfLife | None = None
     prepare: Callable[[Batch], dict[str, Tensor]] | None = None
     """Runs once a round, with gradients, on the batch of the players' first turns: what they share. Its graph serves
     one of them; the others detach."""
@@ -156,6 +158,8 @@ class _TwoPlayer:
     key: str
     objective: Objective
     penalties: Mapping[str, tuple[float, Penalty]]
+    lazy: int
+    """The penalties act in every so many-th round only, as a player of their own, and weigh so much more."""
     together: bool
     """Real and fake go through the discriminator in one pass."""
     generator_batch: int
@@ -175,18 +179,29 @@ class _TwoPlayer:
         if not self.together:
             return self.discriminator(real, label).float(), self.discriminator(fake, label).float()
         both = None if label is None else torch.cat([label, label])
-        out = self.discriminator(torch.cat([real, fake]), both).float()
-        return out[: len(real)], out[len(real) :]
+        out: Tensor = self.discriminator(torch.cat([real, fake]), both).float()
+        half = len(out) // 2  # of packed samples there are fewer scores than samples
+        return out[:half], out[half:]
 
     def discriminator_loss(self, batch: Batch) -> Loss:
         real, label = batch[self.key], batch.get("label")
         fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
         real_scores, fake_scores = self.scores(real, fake, label)
         terms = {"objective": self.objective.discriminator(real_scores, fake_scores).mean()}
-        for name, (weight, penalty) in self.penalties.items():
-            terms[name] = weight * penalty(lambda x: self.discriminator(x, label), real, fake).mean()
+        if self.lazy == 1:
+            terms |= self.penalty_terms(real, fake, label)
         watch = {"real score": real_scores.detach().mean(), "fake score": fake_scores.detach().mean()}
         return Loss(terms, watch)
+
+    def penalty_terms(self, real: Tensor, fake: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+        terms = {}
+        for name, (weight, penalty) in self.penalties.items():
+            terms[name] = self.lazy * weight * penalty(lambda x: self.discriminator(x, label), real, fake).mean()
+        return terms
+
+    def penalty_loss(self, batch: Batch) -> Loss:
+        fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
+        return Loss(self.penalty_terms(batch[self.key], fake, batch.get("label")))
 
     def generator_loss(self, batch: Batch) -> Loss:
         real, label = batch[self.key], batch.get("label")
@@ -204,6 +219,23 @@ class _TwoPlayer:
         return out.float()
 
 
+def _refuse_what_is_known_to_fail(
+    objective: Objective, penalties: Sequence[str], lazy: int, has_batch_norm: bool, too_few_fakes: bool
+) -> None:
+    if too_few_fakes:
+        raise UserError("generator_batch above 1 needs fakes of its own: --no-share-fakes, and no paired objective")
+    if penalties and has_batch_norm:
+        raise UserError(
+            f"{', '.join(penalties)}: a gradient penalty assumes that a score depends on its own sample alone, and "
+            "this discriminator has batch norm (Gulrajani et al. 2017, section 4); use a network without it"
+        )
+    if penalties and lazy > 1 and objective.paired:
+        raise UserError(
+            f"every={lazy}: lazy penalties make an objective of pairs (relativistic) fail altogether on Stacked MNIST "
+            "and points, and train worse elsewhere (Huang et al. 2024, appendix E); use every=1"
+        )
+
+
 def two_player(
     generator: nn.Module,
     discriminator: nn.Module,
@@ -214,11 +246,13 @@ def two_player(
     generator_optimizer: torch.optim.Optimizer,
     discriminator_optimizer: torch.optim.Optimizer,
     penalties: Mapping[str, tuple[float, Penalty]] | None = None,
+    lazy: int = 1,
+    clip: float = 0.0,
     discriminator_steps: int = 1,
     generator_batch: int = 1,
     share_fakes: bool = True,
     together: bool | None = None,
-    average: Average | None = None,
+    average: Average | HalfLife | None = None,
     on_round: Callable[[float], None] | None = None,
 ) -> Game:
     """The common game. `generator(latent, label)` and `discriminator(x, label)`; label None when unconditional.
@@ -227,28 +261,29 @@ def two_player(
     both players' first turn of a round judge the same fakes, which saves one pass of the generator; labels of fakes
     are those of the reals beside them. `generator_batch` fakes per real are made in the generator's turn (only where
     fakes are not shared). `together` sends real and fake through the discriminator in one pass; None does so unless it
-    has batch norm. Raises `UserError` for a gradient penalty on a discriminator with batch norm.
+    has batch norm. `lazy` > 1 gives the penalties turns of their own, every so many rounds, weighing so much more
+    (Karras et al. 2020, appendix B). `clip` keeps every weight of the discriminator within +-clip. Raises
+    `UserError` for a gradient penalty on a discriminator with batch norm, and for lazy penalties under an objective
+    of pairs.
     """
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in discriminator.modules())
-    if generator_batch != 1 and share_fakes:
-        raise UserError(
-            f"generator_batch={generator_batch} needs fakes of its own: --no-share-fakes, and no paired objective"
-        )
-    if penalties and has_batch_norm:
-        raise UserError(
-            f"{', '.join(penalties)}: a gradient penalty assumes that a score depends on its own sample alone, and "
-            "this discriminator has batch norm (Gulrajani et al. 2017, section 4); use a network without it"
-        )
+    _refuse_what_is_known_to_fail(
+        objective, list(penalties or ()), lazy, has_batch_norm, generator_batch != 1 and share_fakes
+    )
     # with batch norm, real and fake must not share statistics (Radford et al. 2016, section 3), so two passes
     together = not has_batch_norm if together is None else together
     weighted = dict(penalties or {})
-    pair = _TwoPlayer(generator, discriminator, latent, key, objective, weighted, together, generator_batch)
+    pair = _TwoPlayer(generator, discriminator, latent, key, objective, weighted, lazy, together, generator_batch)
+    clipped = (lambda loss: clip_weights([discriminator], clip)) if clip else None
+    judge = Player(
+        "discriminator", pair.discriminator_loss, discriminator_optimizer, discriminator_steps, after=clipped
+    )
+    seldom = (
+        [Player("penalty", pair.penalty_loss, discriminator_optimizer, every=lazy)] if weighted and lazy > 1 else []
+    )
     return Game(
         modules={"generator": generator, "discriminator": discriminator},
-        players=[
-            Player("discriminator", pair.discriminator_loss, discriminator_optimizer, repeat=discriminator_steps),
-            Player("generator", pair.generator_loss, generator_optimizer),
-        ],
+        players=[judge, *seldom, Player("generator", pair.generator_loss, generator_optimizer)],
         product=("generator",),
         draw=latent,
         sample=pair.sample,

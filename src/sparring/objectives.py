@@ -6,17 +6,22 @@ minimised. Your own objective is a value of the same kind in your own file:
     from sparring import Objective
     objective = Objective(discriminator=lambda real, fake: ..., generator=lambda real, fake: ...)
 
-and `--objective my_file.py:objective` trains with it.
+and `--objective my_file.py:objective` trains with it; or it comes from a convex function of your own:
+
+    objective = of_convex(lambda u: u * torch.log(u)).objective()
+
+Every f-divergence of Nowozin et al. 2016 is in `DIVERGENCES`, every objective in `OBJECTIVES`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import logsigmoid, relu, softplus
 
 ScoreLoss = Callable[[Tensor, Tensor], Tensor]
 """(real scores (N,), fake scores (N,)) -> loss per sample (N,)."""
@@ -74,9 +79,117 @@ hinge = Objective(
     generator=lambda real, fake: -fake,
 )
 
+# Arjovsky et al. 2017, equations 2 and 3. Says nothing unless the discriminator is kept Lipschitz: clip its weights,
+# penalise its gradient or normalise its spectrum.
+wasserstein = Objective(
+    discriminator=lambda real, fake: fake - real,
+    generator=lambda real, fake: -fake,
+)
+
+# Jolicoeur-Martineau 2019 ("The relativistic discriminator"), equations 7 and 8 with f = -log sigmoid: which of a
+# pair is the real one. Huang et al. 2024 (R3GAN), equation 2. Both players use it without saturation.
+relativistic = Objective(
+    discriminator=lambda real, fake: softplus(fake - real),
+    generator=lambda real, fake: softplus(real - fake),
+    paired=True,
+)
+
+# The same paper, equations 9 and 10: against the average of the other kind.
+relativistic_average = Objective(
+    discriminator=lambda real, fake: softplus(fake.mean() - real) + softplus(fake - real.mean()),
+    generator=lambda real, fake: softplus(real - fake.mean()) + softplus(real.mean() - fake),
+    paired=True,
+)
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """An f-divergence, D_f(P|Q) = integral of q f(p/q), as its variational bound. Nowozin et al. 2016, equation 4.
+
+    The score v of the discriminator becomes T = activation(v), which lies where the convex conjugate f* of f is
+    finite; E_P[T] - E_Q[f*(T)] is at most the divergence, and equals it where T = f'(p/q).
+    """
+
+    f: Callable[[Tensor], Tensor]
+    """Convex on u > 0, f(1) = 0; u is p/q, real over fake."""
+    activation: Callable[[Tensor], Tensor]
+    """v -> T, increasing. Table 6 of the paper."""
+    conjugate: Callable[[Tensor], Tensor]
+    """v -> f*(activation(v)): the two in one, because their product is stable where the factors are not."""
+
+    def bound(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Scores (N,), (M,) -> the scalar that the discriminator raises towards the divergence, in nats."""
+        return self.activation(real).mean() - self.conjugate(fake).mean()
+
+    def objective(self, alternative: bool = False) -> Objective:
+        """The game: the generator lowers the bound itself, or, `alternative`, raises E_Q[T] (section 3.2)."""
+        activation, conjugate = self.activation, self.conjugate
+        return Objective(
+            discriminator=lambda real, fake: conjugate(fake) - activation(real),
+            generator=(lambda real, fake: -activation(fake)) if alternative else (lambda real, fake: -conjugate(fake)),
+        )
+
+
+def of_convex(f: Callable[[Tensor], Tensor]) -> Divergence:
+    """The divergence of your own convex f: differentiable twice on u > 0 and strictly convex, with f(1) = 0.
+
+    No conjugate is needed: the score is read as v = log(p/q), so T = f'(e^v) and f*(T) = e^v f'(e^v) - f(e^v).
+    """
+
+    def slope(u: Tensor) -> Tensor:
+        with torch.enable_grad():
+            at = u if u.requires_grad else u.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(f(at).sum(), at, create_graph=True)
+        return gradient
+
+    def conjugate(score: Tensor) -> Tensor:
+        u = torch.exp(score)
+        return u * slope(u) - f(u)
+
+    return Divergence(f, lambda score: slope(torch.exp(score)), conjugate)
+
+
+def _xlogx(u: Tensor) -> Tensor:
+    return torch.xlogy(u, u)
+
+
+# Nowozin et al. 2016, tables 1, 2 and 6; the names are theirs. P is the data, Q the generator.
+DIVERGENCES: Mapping[str, Divergence] = {
+    "total-variation": Divergence(
+        lambda u: 0.5 * (u - 1).abs(), lambda v: 0.5 * torch.tanh(v), lambda v: 0.5 * torch.tanh(v)
+    ),
+    "kl": Divergence(_xlogx, lambda v: v, lambda v: torch.exp(v - 1)),
+    "reverse-kl": Divergence(lambda u: -torch.log(u), lambda v: -torch.exp(-v), lambda v: v - 1),
+    # the integral of (p - q)^2 / q, and Neyman's that of (p - q)^2 / p
+    "pearson": Divergence(lambda u: (u - 1).square(), lambda v: v, lambda v: 0.25 * v.square() + v),
+    "neyman": Divergence(
+        lambda u: (1 - u).square() / u, lambda v: 1 - torch.exp(-v), lambda v: 2 - 2 * torch.exp(-0.5 * v)
+    ),
+    "squared-hellinger": Divergence(
+        lambda u: (u.sqrt() - 1).square(), lambda v: 1 - torch.exp(-v), lambda v: torch.exp(v) - 1
+    ),
+    # T = v in the paper needs Lambert's W; with v = log(p/q) it does not
+    "jeffrey": Divergence(
+        lambda u: (u - 1) * torch.log(u), lambda v: v + 1 - torch.exp(-v), lambda v: torch.exp(v) + v - 1
+    ),
+    # twice the textbook's
+    "jensen-shannon": Divergence(
+        lambda u: _xlogx(u) - (u + 1) * torch.log((u + 1) / 2),
+        lambda v: math.log(2) + logsigmoid(v),
+        lambda v: softplus(v) - math.log(2),
+    ),
+    # the same less log 4: the value of Goodfellow's game
+    "gan": Divergence(lambda u: _xlogx(u) - (u + 1) * torch.log(u + 1), logsigmoid, softplus),
+}
+
 OBJECTIVES: Mapping[str, Objective] = {
     "non-saturating": non_saturating,
     "minimax": minimax,
     "least-squares": least_squares,
     "hinge": hinge,
+    "wasserstein": wasserstein,
+    "relativistic": relativistic,
+    "relativistic-average": relativistic_average,
+    **{name: divergence.objective() for name, divergence in DIVERGENCES.items()},
+    **{f"{name}-alternative": divergence.objective(True) for name, divergence in DIVERGENCES.items()},
 }

@@ -8,22 +8,32 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from sparring.schedules import Number, at
+
 
 @dataclass(frozen=True)
 class Adam:
     """Kingma and Ba 2015."""
 
-    lr: float = 2e-4
+    lr: Number = 2e-4
     """Learning rate."""
     beta1: float = 0.5
     """Fraction of the gradient's mean kept per step; GANs want it low."""
-    beta2: float = 0.999
+    beta2: Number = 0.999
     """Fraction of the gradient's mean square kept per step."""
 
     def over(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
-        """The optimizer of these parameters, in the fused form."""
+        """The optimizer of these parameters, in the fused form, with the numbers of the first round."""
+        return torch.optim.Adam(parameters, at(self.lr, 0), self._betas(0), fused=True)
+
+    def steer(self, optimizer: torch.optim.Optimizer, progress: float, scale: float = 1.0) -> None:
+        """Give the optimizer the numbers of this progress in [0, 1], the learning rate times `scale`."""
+        for group in optimizer.param_groups:
+            group["lr"], group["betas"] = at(self.lr, progress) * scale, self._betas(progress)
+
+    def _betas(self, progress: float) -> tuple[float, float]:
         # float(): torch 2.13 refuses betas of mixed kinds, and JSON writes 0.0 as 0
-        return torch.optim.Adam(parameters, self.lr, (float(self.beta1), float(self.beta2)), fused=True)
+        return float(self.beta1), float(at(self.beta2, progress))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def check_objective(objective: Objective) -> None:
 
     Both losses keep one value per sample; at score 1/2 (0 is where
     least squares wants fakes to be) the discriminator wants real scores up and fake ones down,
-    and the generator wants fake ones up; everything is finite for scores up to 100 in size.
+    and the generator wants fake ones up; everything is finite for scores up to 50 in size.
     """
     check_losses(objective)
     real, fake = (torch.full((5,), 0.5, dtype=torch.float64, requires_grad=True) for _ in range(2))
@@ -27,9 +27,9 @@ def check_objective(objective: Objective) -> None:
     loss = objective.generator(seen, fake)
     (raise_fake,) = torch.autograd.grad(loss.sum(), fake)
     _require(bool((raise_fake < 0).all()), "the generator does not want fake scores to rise")
-    large = torch.tensor([-100.0, 100.0])
+    large = torch.tensor([-50.0, 50.0])
     extremes: list[Tensor] = [objective.discriminator(large, large.flip(0)), objective.generator(large, large.flip(0))]
-    _require(all(bool(torch.isfinite(value).all()) for value in extremes), "a loss is not finite for scores of +-100")
+    _require(all(bool(torch.isfinite(value).all()) for value in extremes), "a loss is not finite for scores of +-50")
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from sparring.nn.layers import Projection, spectral_norm, unchanged, with_label
+from sparring.nn.layers import Maxout, Projection, spectral_norm, unchanged, with_label
 
 
 class DenseGenerator(nn.Module):
@@ -68,3 +69,18 @@ class DenseDiscriminator(nn.Module):
         """As the class says."""
         score: Tensor = self.head(self.layers(x.contiguous(memory_format=torch.contiguous_format)), label)
         return score
+
+
+class MaxoutDiscriminator(nn.Module):
+    """(N, *shape) -> (N,) scores through maxout layers. Goodfellow et al. 2013, 2014; Lin et al. 2018."""
+
+    def __init__(self, shape: Sequence[int], hidden: Sequence[int], pieces: int) -> None:
+        super().__init__()
+        widths = [math.prod(shape), *hidden]
+        layers = [Maxout(before, after, pieces) for before, after in pairwise(widths)]
+        self.layers = nn.Sequential(nn.Flatten(), *layers, nn.Linear(widths[-1], 1))
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """As the class says."""
+        score: Tensor = self.layers(x)
+        return score.squeeze(1)

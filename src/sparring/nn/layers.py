@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 from torch.nn.utils.parametrize import register_parametrization
+
+from sparring.config import UserError
 
 
 class SpectralNorm(nn.Module):
@@ -87,6 +89,64 @@ class Projection(nn.Module):
             raise ValueError("this discriminator is conditional: it needs `label`, (N,) int64")
         embedded: Tensor = self.embedding(one_hot(label, self.classes).to(h.dtype))
         return score + (embedded * h).sum(1)
+
+
+class Packed(nn.Module):
+    """Judges several samples at once: (N, C, ...) -> (N / size,) scores of neighbours stacked on their channels.
+
+    Lin et al. 2018 (PacGAN): a generator that lacks modes shows it in a pack sooner than in a sample. The wrapped
+    discriminator takes `size` times the channels; N must be a multiple of `size`.
+    """
+
+    def __init__(self, discriminator: nn.Module, size: int) -> None:
+        super().__init__()
+        self.discriminator, self.size = discriminator, size
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """As the class says; packs have no label."""
+        if len(x) % self.size:
+            raise UserError(f"batch={len(x)} cannot be packed by {self.size}; use a multiple of {self.size}")
+        score: Tensor = self.discriminator(x.reshape(-1, self.size * x.shape[1], *x.shape[2:]), None)
+        return score
+
+
+def packed_shape(shape: Sequence[int], size: int) -> tuple[int, ...]:
+    """(C, ...) of a sample -> that of a pack."""
+    return (size * shape[0], *shape[1:])
+
+
+class MinibatchDeviation(nn.Module):
+    """(N, C, H, W) -> (N, C + 1, H, W): how much the samples of a group differ, as one more channel.
+
+    Karras et al. 2018, section 3: standard deviation over the group, averaged over channels and places. Groups are
+    every N/group-th sample, so N must be a multiple of `group` or smaller than it.
+    """
+
+    def __init__(self, group: int = 4) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        group = min(self.group, len(x))
+        if len(x) % group:
+            raise UserError(f"batch={len(x)} is not a multiple of the {group} that minibatch deviation compares")
+        groups = x.view(group, -1, *x.shape[1:]).float()
+        deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
+        return torch.cat([x, deviation.to(x.dtype).repeat(group)[:, None, None, None].expand(-1, 1, *x.shape[2:])], 1)
+
+
+class Maxout(nn.Module):
+    """(N, before) -> (N, after): the largest of `pieces` linear maps. Goodfellow et al. 2013."""
+
+    def __init__(self, before: int, after: int, pieces: int) -> None:
+        super().__init__()
+        self.linear, self.pieces = nn.Linear(before, after * pieces), pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        out: Tensor = self.linear(x)
+        return out.view(len(x), self.pieces, -1).amax(1)
 
 
 def normal_init(std: float) -> Callable[[nn.Module], None]:

@@ -29,6 +29,12 @@ RECIPES: Mapping[str, Entry] = {
     "mlp": Entry("Goodfellow et al. 2014", "the first GAN: two fully connected networks; pictures or points"),
     "dcgan": Entry("Radford et al. 2016", "pictures of any size, no labels needed"),
     "cdcgan": Entry("Mirza and Osindero 2014; Miyato and Koyama 2018", "pictures by class, on demand"),
+    "wgan": Entry("Arjovsky et al. 2017", "the earth mover's distance with clipped weights; pictures or points"),
+    "wgan_gp": Entry("Gulrajani et al. 2017", "the same with a gradient penalty; pictures or points"),
+    "sngan": Entry("Miyato et al. 2018", "hinge loss and spectral normalisation; pictures or points"),
+    "fgan": Entry("Nowozin et al. 2016", "any f-divergence, or your own convex f; pictures or points"),
+    "pacgan": Entry("Lin et al. 2018", "judges packs of samples, against mode collapse; points or pictures"),
+    "r3": Entry("Huang et al. 2024", "relativistic, R1 and R2, residual networks without normalisation; pictures"),
     "classifier": Entry("LeCun et al. 1998", "what a picture shows; the judge of labelled sets"),
 }
 

@@ -1,0 +1,47 @@
+"""Small experiments with a figure to be held to: `sparring prove`.
+
+The table is plain text, so that listing it costs no import of torch; a proof is imported when it is run. Each is a
+function (seeds, effort) -> Result.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from sparring.config import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from sparring.proofs.record import Effort, Result
+
+
+class Entry(NamedTuple):
+    """A line of `sparring prove --list`."""
+
+    home: str
+    """Module and function."""
+    what: str
+    recipes: tuple[str, ...]
+    """The systems it proves."""
+    cost: str
+    """On one thread, three seeds, with --full."""
+    needs: tuple[str, ...] = ()
+    """Data that do not come with the package."""
+
+
+PROOFS: Mapping[str, Entry] = {
+    "objectives": Entry("theory:objectives", "every f-divergence against its exact value", ("fgan",), "4 min"),
+    "lines": Entry("theory:lines", "two lines: Jensen-Shannon is blind, Wasserstein is not", ("wgan_gp",), "3 min"),
+    "fgan": Entry("fgan:fgan", "the f-GAN table of Nowozin et al. 2016", ("fgan",), "15 min"),
+    "modes": Entry("modes:modes", "ring of 8 and grid of 25 under PacGAN's protocol", ("pacgan", "mlp"), "2 h"),
+}
+
+
+def find(name: str) -> Callable[[int, Effort], Result]:
+    """The proof of that name."""
+    if name not in PROOFS:
+        raise UserError(f"there is no proof '{name}'{did_you_mean(name, list(PROOFS))}; see sparring prove --list")
+    module, _, function = PROOFS[name].home.partition(":")
+    found: Callable[[int, Effort], Result] = getattr(importlib.import_module(f"sparring.proofs.{module}"), function)
+    return found
