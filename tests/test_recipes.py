@@ -31,6 +31,20 @@ CASES = [
     pytest.param("dcgan", "radford", {"data": "pictures"}, marks=pytest.mark.long),
     ("cdcgan", "tuned", {"data": "digits"}),
     ("cdcgan", "concatenation", {"data": "digits"}),
+    ("wgan", "classic", {"data": "digits"}),
+    ("wgan", "quick", {"data": "ring"}),
+    ("wgan_gp", "tuned", {"data": "digits"}),
+    ("wgan_gp", "classic", {"data": "ring"}),
+    pytest.param("wgan_gp", "resnet", {"data": "digits"}, marks=pytest.mark.long),
+    ("sngan", "tuned", {"data": "digits"}),
+    ("sngan", "tuned", {"data": "ring"}),
+    pytest.param("sngan", "resnet", {"data": "digits"}, marks=pytest.mark.long),
+    ("fgan", "classic", {"data": "digits"}),
+    ("fgan", "classic", {"data": "ring"}),
+    ("pacgan", "points", {"data": "ring"}),
+    ("pacgan", "pictures", {"data": "digits"}),
+    ("r3", "tiny", {"data": "digits"}),
+    pytest.param("r3", "small", {"data": "digits"}, marks=pytest.mark.long),
     ("classifier", "tuned", {"data": "digits"}),
 ]
 
@@ -141,6 +155,7 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("cdcgan", "tuned", {"data": "swiss-roll"}, "no labels"),
         ("cdcgan", "tuned", {"data": "pictures"}, "no labels"),
         ("classifier", "tuned", {"data": "pictures"}, "no labels"),
+        ("r3", "tiny", {"data": "ring"}, "points, not pictures"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(
