@@ -1,15 +1,14 @@
-"""Measure what the README claims, and write it down.
+"""What can only be proven in the repository, and the tables of its README.
 
-    python benchmarks/prove.py mnist [ROW ...] [--seeds 3]    time against quality, on one thread
+    sparring prove --full --into docs/proofs                  the proofs that come with the package
     python benchmarks/prove.py demo                           what `make demo` leaves
-    python benchmarks/prove.py classifier [--seeds 3]         accuracy of the judge
     python benchmarks/prove.py kill                           kill -9 ten times, end bitwise the same
     python benchmarks/prove.py pictures                       emoji and daisies at 64x64
     python benchmarks/prove.py mixed                          500 pictures of every kind, 5 of them broken
     python benchmarks/prove.py clock                          wall-clock on two quiet cores, added to the MNIST rows
     python benchmarks/prove.py render                         docs/proofs.md and the tables from docs/proofs/*.json
 
-Needs SPARRING_DATA for the sets that do not come with the package (MNIST is downloaded where it is not found).
+Needs SPARRING_DATA for the sets that do not come with the package.
 """
 
 from __future__ import annotations
@@ -28,40 +27,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import sparring
-from sparring.runs import processor, read_events
+from sparring.proofs import record
+from sparring.proofs.ladder import RUNGS
+from sparring.runs import read_events
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "proofs"
 SPARRING = [sys.executable, "-c", "import sys; from sparring.cli import main; sys.exit(main())"]
-
-# name -> (recipe, settings, most CPU seconds, target as a multiple of the floor, what it is)
-SHORT = {"generator": {"lr": 4e-3}, "discriminator": {"lr": 8e-3}}  # twice the default: better for short runs
-MNIST: Mapping[str, tuple[str, dict[str, Any], float, float | None, str]] = {
-    "mlp-classic": (
-        "mlp",
-        {"preset": "classic"},
-        60,
-        None,
-        "the tutorials' MLP GAN, 2,000 rounds of 32: the reference",
-    ),
-    "mlp": ("mlp", {"rounds": 6000}, 102, None, "the same networks, tuned"),
-    "dcgan-classic": (
-        "dcgan",
-        {"preset": "classic", "rounds": 700},
-        102,
-        None,
-        "the tutorials' DCGAN, 700 rounds of 32",
-    ),
-    "dcgan-plain": ("dcgan", {"rounds": 2350, "clusters": 0}, 102, 36, "no labels, no clusters"),
-    "dcgan-30": ("dcgan", {"rounds": 820, "clusters": 40, **SHORT}, 30, 33, "no labels; 40 clusters, 30 CPU seconds"),
-    "dcgan": ("dcgan", {"rounds": 2350}, 102, 33, "no labels; the default, 100 clusters"),
-    "cdcgan-51": ("cdcgan", {"rounds": 1430}, 51, 4.7, "labels, 51 CPU seconds"),
-    "cdcgan": ("cdcgan", {"rounds": 2870}, 102, 2.4, "labels, 102 CPU seconds"),
-    "cdcgan-204": ("cdcgan", {"rounds": 5740}, 204, 2.1, "labels, 204 CPU seconds"),
-}
 
 
 def write(
@@ -73,28 +46,9 @@ def write(
     columns: Sequence[str],
     rows: Sequence[Any],
     passed: bool | None,
-    **more: Any,
 ) -> None:
     """One result, as JSON."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    where = {
-        "machine": f"{processor()}, {os.cpu_count()} cores",
-        "torch": torch.__version__,
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    found = {
-        "order": order,
-        "title": title,
-        "text": text,
-        "command": command,
-        "columns": columns,
-        "rows": rows,
-        "passed": passed,
-        **where,
-        **more,
-    }
-    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    print(record.write(record.Result(name, order, title, text, command, columns, rows, passed), RESULTS).read_text())
 
 
 def trained(recipe: str, folder: str, **settings: Any) -> tuple[sparring.Run, dict[str, Any], dict[str, Any]]:
@@ -102,59 +56,6 @@ def trained(recipe: str, folder: str, **settings: Any) -> tuple[sparring.Run, di
     run = sparring.train(recipe, runs=folder, **settings)
     losses = [event for event in read_events(run.path) if event["event"] == "losses"]
     return run, json.loads((run.path / "evaluation.json").read_text()), losses[-1]
-
-
-def as_flags(key: str, value: Any) -> list[str]:
-    """A setting as the command line takes it."""
-    if isinstance(value, Mapping):
-        return [flag for inner, number in value.items() for flag in as_flags(f"{key}.{inner}", number)]
-    return [f"--{key} {value}"]
-
-
-def mnist(names: Sequence[str], seeds: int) -> None:
-    """Fréchet distance on the project's own judge, as a multiple of the floor, against CPU seconds of one thread."""
-    for name in names or MNIST:
-        recipe, settings, most, target, what = MNIST[name]
-        rows, first = [], {}
-        for seed in range(seeds):
-            with tempfile.TemporaryDirectory() as folder:
-                run, found, last = trained(recipe, folder, data="mnist", seed=seed, threads=1, snapshots=2, **settings)
-                if name == "cdcgan" and seed == 0:
-                    shutil.copy(run.path / "grid.png", ROOT / "docs" / "mnist.png")
-                first = first or found
-                shares, distance = found["classes"]["shares"], found["metrics"]["frechet distance"]
-                rows.append(
-                    [
-                        seed,
-                        round(last["cpu_seconds"], 1),
-                        round(distance["value"], 4),
-                        round(distance["times_floor"], 2),
-                        round(found["metrics"]["confidence"]["value"], 4),
-                        round(min(shares), 4),
-                        round(max(shares), 4),
-                    ]
-                )
-        flags = "".join(f" {flag}" for key, value in settings.items() for flag in as_flags(key, value))
-        more = "; confidence at least .99, every class 8.5 to 11.5 %" if name == "cdcgan-204" else ""
-        worst, cpu = max(row[3] for row in rows), max(row[1] for row in rows)
-        passed = None if target is None else worst <= target and cpu <= most
-        if name == "cdcgan-204":
-            passed = passed and all(row[4] >= 0.99 and row[5] >= 0.085 and row[6] <= 0.115 for row in rows)
-        write(
-            f"mnist-{name}",
-            20 + list(MNIST).index(name),
-            f"MNIST: {recipe}, {what}",
-            (f"Target: at most {target} x floor within {most:g} CPU seconds" + more + ".") if target else "",
-            f"sparring train {recipe} --data mnist --threads 1 --snapshots 2{flags}",
-            ["seed", "CPU s", "Fréchet distance", "x floor", "confidence", "least class", "largest class"],
-            rows,
-            passed,
-            recipe=recipe,
-            key=name,
-            floor=first["metrics"]["frechet distance"]["floor"],
-            samples=first["samples"],
-            extractor=first["extractor"],
-        )
 
 
 def two_cores(recipe: str, settings: Mapping[str, Any]) -> float:
@@ -173,7 +74,7 @@ def two_cores(recipe: str, settings: Mapping[str, Any]) -> float:
 
 def clock() -> None:
     """Add the wall-clock on two cores to the MNIST results. Needs a quiet machine."""
-    rows = {f"mnist-{name}": (recipe, settings) for name, (recipe, settings, *_) in MNIST.items()}
+    rows = {f"mnist-{name}": (rung.recipe, rung.settings) for name, rung in RUNGS.items()}
     for name, (recipe, settings) in {**rows, "classifier": ("classifier", {})}.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
@@ -212,26 +113,6 @@ def demo() -> None:
         columns,
         [row],
         passed,
-    )
-
-
-def classifier(seeds: int) -> None:
-    """The judge: at least 99.2 % on MNIST's test set."""
-    rows = []
-    for seed in range(seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            _, found, last = trained("classifier", folder, data="mnist", seed=seed, threads=1)
-            rows.append([seed, round(last["cpu_seconds"], 1), found["metrics"]["accuracy"]["value"]])
-    write(
-        "classifier",
-        15,
-        "The classifier, which is the judge",
-        "Target: at least 0.992 of MNIST's test set.",
-        "sparring train classifier --data mnist --threads 1",
-        ["seed", "CPU s", "accuracy"],
-        rows,
-        min(row[2] for row in rows) >= 0.992,
-        recipe="classifier",
     )
 
 
@@ -330,45 +211,9 @@ def mixed() -> None:
     )
 
 
-def cell(value: Any) -> str:
-    """A table cell."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def render() -> str:
-    """docs/proofs.md as text; README's table and recipes/measured.json are brought up to date with it."""
-    found = sorted((json.loads(path.read_text()) for path in RESULTS.glob("*.json")), key=lambda r: r["order"])
-    lines = [
-        "# Proofs",
-        "",
-        "Generated from `docs/proofs/*.json` by `python benchmarks/prove.py render`; each command below, "
-        "or `python benchmarks/prove.py NAME`, measures again. CPU seconds are those of one thread, training alone. "
-        "*x floor* is the Fréchet distance divided by that of as many real training pictures from the same test pictures. Learning rates, averages and clusters were chosen on a validation split; the numbers of rounds of the cdcgan rows were fitted to their budgets over several tries, with test figures in sight. These figures were taken while other work ran on the machine, which inflates CPU seconds, and at several commits of one day.",
-        "",
-    ]
-    for r in found:
-        verdict = {True: "**holds**", False: "**falls short**", None: "for reference"}[r["passed"]]
-        lines += [f"## {r['title']}", "", *([r["text"], ""] if r["text"] else []), f"`{r['command']}`: {verdict}", ""]
-        lines += ["| " + " | ".join(r["columns"]) + " |", "|" + "---|" * len(r["columns"])]
-        lines += ["| " + " | ".join(map(cell, row)) + " |" for row in r["rows"]]
-        lines += ["", note(r), ""]
-    return "\n".join(lines)
-
-
-def note(r: Mapping[str, Any]) -> str:
-    """Where, when and against what."""
-    told = f"{r['machine']}, torch {r['torch']}, {r['date']}."
-    if "extractor" in r:
-        e = r["extractor"]
-        told += (
-            f" {r['samples']:,} samples against the 10,000 test pictures; {e['name']}, {e['features']} features, accuracy "
-            f"{e['accuracy']:.4f}, sha256 {e['sha256'][:12]}; floor {r['floor']:.4f}."
-        )
-    if "two_core_seconds" in r:
-        told += f" About {r['two_core_seconds']:g} s by the clock on two quiet cores."
-    return told
+    """docs/proofs.md as text."""
+    return record.page(RESULTS)
 
 
 def measured() -> dict[str, dict[str, str]]:
@@ -431,13 +276,9 @@ def fill(language: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["mnist", "demo", "classifier", "kill", "pictures", "mixed", "clock", "render"])
-    parser.add_argument("rows", nargs="*")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("what", choices=["demo", "kill", "pictures", "mixed", "clock", "render"])
     given = parser.parse_args()
-    seeded: Mapping[str, Callable[[], None]] = {
-        "mnist": lambda: mnist(given.rows, given.seeds),
-        "classifier": lambda: classifier(given.seeds),
+    table: Mapping[str, Callable[[], None]] = {
         "demo": demo,
         "kill": kill,
         "pictures": pictures,
@@ -445,7 +286,7 @@ def main() -> None:
         "clock": clock,
         "render": lambda: None,
     }
-    seeded[given.what]()
+    table[given.what]()
     (ROOT / "docs" / "proofs.md").write_text(render())
     (ROOT / "src" / "sparring" / "recipes" / "measured.json").write_text(json.dumps(measured(), indent=1) + "\n")
     for language in PURPOSES:

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 # From the bottom up; a module may import from its own line's left-hand sides only when they stand lower.
 LAYERS = [
     ["__init__", "config", "files", "seeds"],
-    ["schedules", "data", "objectives", "penalties", "nn.layers"],
+    ["schedules", "augment", "data", "objectives", "penalties", "nn.layers"],
     ["optimizers", "average", "nn.dense", "nn.image", "nn.classic"],
     ["nn.pairs", "nn.residual", "nn.r3"],
     ["game", "metrics.features", "metrics.image", "metrics.evaluate", "runs"],

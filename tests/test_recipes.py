@@ -12,10 +12,12 @@ from PIL import Image
 from sparring import checkpoint, recipes, sampling, training
 from sparring.config import UserError
 from sparring.data import Data, Source, open_data
-from sparring.duel import Penalties
+from sparring.duel import DiscriminatorAugment, Penalties
 from sparring.engine import rounds, start
 from sparring.machine import Machine
+from sparring.nn.r3 import R3Discriminator, R3Generator
 from sparring.runs import How, Plan
+from sparring.schedules import Schedule
 from sparring.training import Job
 
 CPU = Machine(torch.device("cpu"), "test", "float32", 1)
@@ -185,3 +187,74 @@ def test_unknown_names_are_suggested() -> None:
         recipes.find("dcgann")
     with pytest.raises(UserError, match="did you mean 'classic'"):
         recipes.preset(recipes.find("mlp"), "clasic")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [DiscriminatorAugment(diffaugment=("color", "translation", "cutout")), DiscriminatorAugment(adaptive=True, p=0.2)],
+    ids=["diffaugment", "ada"],
+)
+def test_augmentation_of_what_the_discriminator_sees_trains_and_resumes(
+    changes: DiscriminatorAugment, pictures: Path, tmp_path: Path
+) -> None:
+    plan, source = plan_of("r3", "tiny", {"data": "digits"}, pictures)
+    plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, discriminator_augment=changes))
+    whole, first, second = (job_of(plan, source, tmp_path) for _ in range(3))
+    play(whole, 4)
+    play(first, 3)
+    path = checkpoint.save(tmp_path / "checkpoints", first.game, first.state)
+    checkpoint.restore(second.game, second.state, *checkpoint.read(path))
+    play(second, 4)
+    after, resumed = (checkpoint.tensors_of(job.game, job.state) for job in (whole, second))
+    assert all(torch.equal(after[name], resumed[name]) for name in after)
+    moved = [float(v) for name, v in after.items() if name.endswith("augmentation.p")]
+    assert all(p != 0.2 for p in moved)  # the rule acted in the fourth round
+
+
+def test_augmentations_that_cannot_be_are_refused(pictures: Path, tmp_path: Path) -> None:
+    ring, ring_source = plan_of("mlp", "tuned", {"data": "ring"}, pictures)
+    digits, source = plan_of("sngan", "tuned", {"data": "digits"}, pictures)
+    both = DiscriminatorAugment(diffaugment=("color",), adaptive=True)
+    ada = DiscriminatorAugment(adaptive=True)
+    for plan, of, model, message in (
+        (ring, ring_source, {"discriminator_augment": ada}, "points, not pictures"),
+        (digits, source, {"discriminator_augment": both}, "exclude each other"),
+        (digits, source, {"discriminator_augment": ada, "penalty": Penalties(r1=1.0, difference=True)}, "differences"),
+    ):
+        changed = dataclasses.replace(plan, model=dataclasses.replace(plan.model, **model))
+        with pytest.raises(UserError, match=message):
+            job_of(changed, of, tmp_path)
+
+
+def test_penalties_by_schedule_lazily_and_clipped(pictures: Path, tmp_path: Path) -> None:
+    plan, source = plan_of("sngan", "tuned", {"data": "ring"}, pictures)
+
+    def played(penalty: Penalties, rounds: int = 4, **model: object) -> tuple[Job, dict[str, float]]:
+        changed = dataclasses.replace(plan, model=dataclasses.replace(plan.model, penalty=penalty, **model))
+        job = job_of(changed, source, tmp_path)
+        return job, play(job, rounds)
+
+    _, falling = played(Penalties(r1=Schedule(1.0, 0.0, 0.75)))
+    assert falling["discriminator/r1"] == 0  # progress 3/4 in the last of four rounds
+    job, lazy = played(Penalties(r1=1.0, r2=1.0, every=3))
+    assert {"penalty/r1", "penalty/r2"} <= set(lazy)  # rounds 0 and 3
+    assert not {"discriminator/r1", "discriminator/r2"} & set(lazy)
+    assert job.game.player("penalty").optimizer is job.game.player("discriminator").optimizer
+    job, _ = played(Penalties(clip=0.01))
+    weights = [p.detach().abs().max().item() for n, p in job.game.modules["discriminator"].named_parameters()]
+    assert max(weights) <= 0.01
+    with pytest.raises(UserError, match="fail altogether on Stacked MNIST"):
+        played(Penalties(r1=1.0, r2=1.0, every=3), objective="relativistic")
+
+
+def test_r3_has_the_parameters_of_the_papers_tables() -> None:
+    def millions(module: torch.nn.Module) -> float:
+        return round(sum(p.numel() for p in module.parameters()) / 1e6, 2)
+
+    for shape, widths, classes, generator, discriminator in (
+        ((3, 32, 32), (768,) * 4, 0, 20.73, 20.68),  # Stacked MNIST
+        ((3, 32, 32), (768,) * 4, 10, 20.78, 21.28),  # CIFAR-10, conditional
+        ((3, 64, 64), (*(768,) * 4, 384), 0, 22.43, 22.38),  # FFHQ-64
+    ):
+        assert millions(R3Generator(64, shape, widths, 2, classes)) == generator
+        assert millions(R3Discriminator(shape, widths, 2, classes)) == discriminator

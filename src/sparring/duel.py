@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
 
 from sparring import penalties
+from sparring.augment import Adaptive, Augmented, DiffAugment
 from sparring.average import Average, HalfLife
 from sparring.config import UserError, Withheld, resolve
 from sparring.data.loader import Augment
 from sparring.data.source import About
-from sparring.game import Game, Latent, two_player
+from sparring.game import Game, Latent, Loss, two_player
 from sparring.objectives import OBJECTIVES, Objective, check_losses
 from sparring.optimizers import Adam
 from sparring.penalties import Penalty
-from sparring.schedules import Number, at, ever
+from sparring.schedules import Number, Schedule, at, ever
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,34 @@ class Penalties:
 
 
 @dataclass(frozen=True)
+class DiscriminatorAugment:
+    """Random changes of what the discriminator sees, real and fake alike: for small sets of pictures."""
+
+    diffaugment: tuple[Literal["color", "translation", "cutout"], ...] = ()
+    """DiffAugment: these changes, to every picture."""
+    p: Number = 0.0
+    """ADA: probability of each of its changes; with --adaptive only the start."""
+    adaptive: bool = False
+    """ADA: p follows how sure the discriminator is of the real pictures."""
+    target: float = 0.6
+    """ADA: mean sign of the real scores that p holds."""
+    speed: float = 500_000.0
+    """ADA: real pictures in which p could rise from 0 to 1."""
+
+    def module(self) -> nn.Module | None:
+        """The changes as a module, or None."""
+        ada = self.adaptive or ever(self.p)
+        if self.diffaugment and ada:
+            raise UserError("discriminator_augment: diffaugment and ADA (p, adaptive) exclude each other; choose one")
+        if self.adaptive and isinstance(self.p, Schedule):
+            raise UserError("discriminator_augment.p: a schedule and --adaptive both move p; choose one")
+        if self.diffaugment:
+            return DiffAugment(self.diffaugment)
+        speed = self.speed if self.adaptive else None
+        return Adaptive(p=at(self.p, 0), target=self.target, speed=speed) if ada else None
+
+
+@dataclass(frozen=True)
 class Duel:
     """Numbers of a two-player game; a recipe's Config adds those of its networks."""
 
@@ -90,6 +120,8 @@ class Duel:
     """Fakes in the generator's step, as a multiple of batch; more than 1 needs --no-share-fakes."""
     augment: Augment = field(default_factory=Augment)
     """Changes of the real pictures."""
+    discriminator_augment: DiscriminatorAugment = field(default_factory=DiscriminatorAugment)
+    """Changes of what the discriminator sees, which the generator need not imitate."""
 
 
 def check_own(config: Duel, objective: Objective) -> None:
@@ -114,6 +146,10 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
     lazy = config.penalty.every if chosen else 1
     judge = lazily(config.discriminator, lazy)
     optimizers = [config.generator.over(generator.parameters()), judge.over(discriminator.parameters())]
+    changes = config.discriminator_augment.module()
+    if changes is not None:
+        check_augment(config, about)
+        discriminator = Augmented(discriminator, changes)
     dials = {name: Dial(weight) for name, (weight, _) in chosen.items()}
     return two_player(
         generator,
@@ -125,12 +161,12 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
         discriminator_optimizer=optimizers[1],
         penalties={name: (1.0, dials[name].times(penalty)) for name, (_, penalty) in chosen.items()},
         lazy=lazy,
-        clip=config.penalty.clip,
+        after=afterwards(config, discriminator, changes),
         discriminator_steps=config.discriminator_steps,
         generator_batch=config.generator_batch,
         share_fakes=config.share_fakes,
         average=averaging(config),
-        on_round=steering(config, [config.generator, judge], optimizers, list(dials.values())),
+        on_round=steering(config, [config.generator, judge], optimizers, list(dials.values()), changes),
     )
 
 
@@ -165,9 +201,14 @@ def lazily(settings: Adam, every: int) -> Adam:
 
 
 def steering(
-    config: Duel, settings: Sequence[Adam], optimizers: Sequence[torch.optim.Optimizer], dials: Sequence[Dial]
+    config: Duel,
+    settings: Sequence[Adam],
+    optimizers: Sequence[torch.optim.Optimizer],
+    dials: Sequence[Dial],
+    changes: nn.Module | None,
 ) -> Callable[[float], None]:
-    """What changes with progress: learning rates, betas, weights of penalties."""
+    """What changes with progress: learning rates, betas, weights of penalties, the probability of augmentation."""
+    p = config.discriminator_augment.p
 
     def on_round(progress: float) -> None:
         done = max(0.0, progress - config.decay) / max(1e-9, 1 - config.decay)
@@ -175,5 +216,33 @@ def steering(
             adam.steer(optimizer, progress, 1 - 0.98 * done)
         for dial in dials:
             dial.value = at(dial.number, progress)
+        if isinstance(changes, Adaptive) and isinstance(p, Schedule):
+            changes.set_p(p.at(progress))
 
     return on_round
+
+
+def check_augment(config: Duel, about: About) -> None:
+    """`UserError` where augmentation would be unsound."""
+    if len(about.shape) != 3:
+        raise UserError(f"discriminator_augment: --data {about.name} has points, not pictures; leave it out")
+    if config.penalty.difference:
+        raise UserError(
+            "penalty.difference: finite differences compare two scores of nearly the same picture, and random "
+            "augmentation would change each in its own way; use the exact penalties (--no-penalty.difference)"
+        )
+
+
+def afterwards(config: Duel, discriminator: nn.Module, changes: nn.Module | None) -> Callable[[Loss], None] | None:
+    """What follows each step of the discriminator: clipped weights, ADA's rule; None where there is neither."""
+    clip, adaptive = config.penalty.clip, config.discriminator_augment.adaptive
+    if not clip and not adaptive:
+        return None
+
+    def after(loss: Loss) -> None:
+        if clip:
+            penalties.clip_weights([discriminator], clip)
+        if isinstance(changes, Adaptive):
+            changes.observe(loss.watch["real sign"], config.batch)
+
+    return after

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sparring.average import Average, HalfLife
 from sparring.config import UserError, did_you_mean
 from sparring.objectives import Objective
-from sparring.penalties import Penalty, clip_weights
+from sparring.penalties import Penalty
 
 Batch = Mapping[str, Tensor]
 
@@ -191,7 +191,9 @@ class _TwoPlayer:
         if self.lazy == 1:
             terms |= self.penalty_terms(real, fake, label)
         watch = {"real score": real_scores.detach().mean(), "fake score": fake_scores.detach().mean()}
-        return Loss(terms, watch)
+        # how often it believes in real samples: of pairs, more than in the fakes beside them
+        sure = real_scores - fake_scores if self.objective.paired else real_scores
+        return Loss(terms, {**watch, "real sign": sure.detach().sign().mean()})
 
     def penalty_terms(self, real: Tensor, fake: Tensor, label: Tensor | None) -> dict[str, Tensor]:
         terms = {}
@@ -247,7 +249,7 @@ def two_player(
     discriminator_optimizer: torch.optim.Optimizer,
     penalties: Mapping[str, tuple[float, Penalty]] | None = None,
     lazy: int = 1,
-    clip: float = 0.0,
+    after: Callable[[Loss], None] | None = None,
     discriminator_steps: int = 1,
     generator_batch: int = 1,
     share_fakes: bool = True,
@@ -262,9 +264,8 @@ def two_player(
     are those of the reals beside them. `generator_batch` fakes per real are made in the generator's turn (only where
     fakes are not shared). `together` sends real and fake through the discriminator in one pass; None does so unless it
     has batch norm. `lazy` > 1 gives the penalties turns of their own, every so many rounds, weighing so much more
-    (Karras et al. 2020, appendix B). `clip` keeps every weight of the discriminator within +-clip. Raises
-    `UserError` for a gradient penalty on a discriminator with batch norm, and for lazy penalties under an objective
-    of pairs.
+    (Karras et al. 2020, appendix B). `after` follows each step of the discriminator. Raises `UserError` for a gradient
+    penalty on a discriminator with batch norm, and for lazy penalties under an objective of pairs.
     """
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in discriminator.modules())
     _refuse_what_is_known_to_fail(
@@ -274,10 +275,7 @@ def two_player(
     together = not has_batch_norm if together is None else together
     weighted = dict(penalties or {})
     pair = _TwoPlayer(generator, discriminator, latent, key, objective, weighted, lazy, together, generator_batch)
-    clipped = (lambda loss: clip_weights([discriminator], clip)) if clip else None
-    judge = Player(
-        "discriminator", pair.discriminator_loss, discriminator_optimizer, discriminator_steps, after=clipped
-    )
+    judge = Player("discriminator", pair.discriminator_loss, discriminator_optimizer, discriminator_steps, after=after)
     seldom = (
         [Player("penalty", pair.penalty_loss, discriminator_optimizer, every=lazy)] if weighted and lazy > 1 else []
     )
