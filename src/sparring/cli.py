@@ -401,7 +401,10 @@ def _prove(name: str, seeds: int, full: bool, folder: Path) -> bool:
     from sparring.proofs.record import VERDICTS, cell, write
 
     console, begin = Console(stderr=True), time.process_time()
+    import torch
+
     with isolated(), console.status(f"proving {name}: {proofs.PROOFS[name].what}"):
+        torch.set_num_threads(1)  # networks are small, and figures are CPU seconds of one thread
         result = proofs.find(name)(seeds, "full" if full else "quick")
     write(result, folder, time.process_time() - begin)
     table = Table(title=result.title)

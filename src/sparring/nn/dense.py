@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sparring.nn.layers import Maxout, Projection, spectral_norm, unchanged, with_label
+from sparring.nn.layers import FourierFeatures, Maxout, Projection, spectral_norm, unchanged, with_label
 
 
 class DenseGenerator(nn.Module):
@@ -27,16 +27,18 @@ class DenseGenerator(nn.Module):
         slope: float = 0.2,
         batch_norm: bool = True,
         bounded: bool = True,
+        norm_first: bool = False,
     ) -> None:
-        """`bounded` ends in tanh, for pictures in [-1, 1]; points are not bounded."""
+        """`bounded` ends in tanh, for pictures in [-1, 1]; points are not bounded. `norm_first`: before activation."""
         super().__init__()
         self.shape, self.classes = tuple(shape), classes
         layers: list[nn.Module] = []
         now = latent + classes
         for after in hidden:
-            layers += [nn.Linear(now, after), nn.LeakyReLU(slope) if slope else nn.ReLU()]
-            if batch_norm:
-                layers.append(nn.BatchNorm1d(after, momentum=0.2))  # Keras' momentum .8 is the share kept
+            activation = nn.LeakyReLU(slope) if slope else nn.ReLU()
+            norm = [nn.BatchNorm1d(after, momentum=0.2)] if batch_norm else []  # Keras' momentum .8 is the share kept
+            layers += [nn.Linear(now, after), *(norm if norm_first else []), activation]
+            layers += [] if norm_first else norm
             now = after
         layers.append(nn.Linear(now, math.prod(self.shape)))
         if bounded:
@@ -72,13 +74,25 @@ class DenseDiscriminator(nn.Module):
 
 
 class MaxoutDiscriminator(nn.Module):
-    """(N, *shape) -> (N,) scores through maxout layers. Goodfellow et al. 2013, 2014; Lin et al. 2018."""
+    """(N, *shape) -> (N,) scores through maxout layers. Goodfellow et al. 2013, 2014; Lin et al. 2018.
 
-    def __init__(self, shape: Sequence[int], hidden: Sequence[int], pieces: int) -> None:
+    One piece is leaky ReLU .2 instead, where `spectral` may normalise the layers. `fourier` so many random waves of
+    the input go in beside it.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], hidden: Sequence[int], pieces: int, fourier: int = 0, spectral: bool = False
+    ) -> None:
         super().__init__()
-        widths = [math.prod(shape), *hidden]
-        layers = [Maxout(before, after, pieces) for before, after in pairwise(widths)]
-        self.layers = nn.Sequential(nn.Flatten(), *layers, nn.Linear(widths[-1], 1))
+        widths = [math.prod(shape) + 2 * fourier, *hidden]
+        layers: list[nn.Module] = [nn.Flatten()]
+        if fourier:
+            layers.append(FourierFeatures(math.prod(shape), fourier))
+        wrap = spectral_norm if spectral else unchanged
+        for before, after in pairwise(widths):
+            plain = [wrap(nn.Linear(before, after)), nn.LeakyReLU(0.2)]
+            layers += plain if pieces == 1 else [Maxout(before, after, pieces)]
+        self.layers = nn.Sequential(*layers, wrap(nn.Linear(widths[-1], 1)))
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """As the class says."""

@@ -136,6 +136,25 @@ class MinibatchDeviation(nn.Module):
         return torch.cat([x, deviation.to(x.dtype).repeat(group)[:, None, None, None].expand(-1, 1, *x.shape[2:])], 1)
 
 
+class FourierFeatures(nn.Module):
+    """(N, D) -> (N, D + 2 count): sines and cosines of fixed random projections join the input.
+
+    Tancik et al. 2020: without them a network of points learns what is fine, such as narrow modes, last.
+    """
+
+    waves: Tensor
+
+    def __init__(self, size: int, count: int, scale: float = 2.0) -> None:
+        """`scale`: standard deviation of the waves' angular frequencies, per unit of the data."""
+        super().__init__()
+        self.register_buffer("waves", torch.randn(size, count) * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        angle = x @ self.waves
+        return torch.cat([x, angle.sin(), angle.cos()], dim=1)
+
+
 class Maxout(nn.Module):
     """(N, before) -> (N, after): the largest of `pieces` linear maps. Goodfellow et al. 2013."""
 

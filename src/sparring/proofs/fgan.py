@@ -11,7 +11,8 @@ from sparring.engine import Train, train
 from sparring.game import Latent, linear_decay, two_player
 from sparring.objectives import DIVERGENCES
 from sparring.optimizers import Adam
-from sparring.proofs.line import Curve, Mixture, bound, draws, exact, gaussian
+from sparring.proofs import draw
+from sparring.proofs.line import GRID, Curve, Mixture, bound, draws, exact, gaussian
 from sparring.proofs.record import Claim, Effort, Result, of_claims
 
 TARGET = Mixture((0.33, 0.67), (-1.0, 2.0), (0.255, 2**0.5))
@@ -109,4 +110,6 @@ def fgan(seeds: int, effort: Effort) -> Result:
         "batch 1,024. Divergences of trained V are integrated, not sampled. Jensen-Shannon is the paper's: twice the "
         "textbook's. Controls: a sigmoid before the output activation, as seen in the wild."
     )
-    return of_claims("fgan", 110, "The f-GAN table of Nowozin et al. 2016", text, "sparring prove fgan", claims)
+    models = {name: of[0].model.log_density(GRID).exp() for name, of in fits.items()}
+    pictures = {"fgan": [draw.fits(GRID, TARGET.log_density(GRID).exp(), models)]}
+    return of_claims("fgan", 110, "The f-GAN table of Nowozin et al. 2016", text, claims, pictures)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from PIL import Image
 
 from sparring.runs import processor
 
@@ -37,6 +38,8 @@ class Result:
     """None: there is no target."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """For programs."""
+    pictures: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    """By name; several frames make an animation."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,29 @@ class Claim:
 CLAIM_COLUMNS = ("case", "figure", "mean +- sd", "each seed", "target", "verdict")
 
 
-def of_claims(name: str, order: int, title: str, text: str, command: str, claims: Sequence[Claim]) -> Result:
+def of_claims(
+    name: str,
+    order: int,
+    title: str,
+    text: str,
+    claims: Sequence[Claim],
+    pictures: Mapping[str, Sequence[Image.Image]] | None = None,
+) -> Result:
     """The table of these claims."""
     passed = all(claim.held for claim in claims)
-    return Result(name, order, title, text, command, CLAIM_COLUMNS, [claim.row() for claim in claims], passed)
+    rows, command = [claim.row() for claim in claims], f"sparring prove {name} --full"
+    return Result(name, order, title, text, command, CLAIM_COLUMNS, rows, passed, pictures=pictures or {})
 
 
 def write(result: Result, folder: Path, seconds: float | None = None) -> Path:
-    """The result as `folder/NAME.json`."""
+    """The result as `folder/NAME.json`, its pictures beside it."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name, frames in result.pictures.items():
+        if len(frames) == 1:
+            frames[0].save(folder / f"{name}.png", optimize=True)
+            continue
+        few = [frame.quantize(64) for frame in frames]
+        few[0].save(folder / f"{name}.gif", save_all=True, append_images=few[1:], duration=250, loop=0, optimize=True)
     found = {
         "order": result.order,
         "title": result.title,

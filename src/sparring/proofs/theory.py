@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 
 import torch
@@ -13,9 +14,12 @@ from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.objectives import DIVERGENCES, Divergence, wasserstein
 from sparring.optimizers import Adam
 from sparring.penalties import gradient_penalty
+from sparring.proofs import draw
 from sparring.proofs.line import Curve, Mixture, bound, draws, exact, gaussian
 from sparring.proofs.record import Claim, Effort, Result, of_claims
 
+DISTANCES = (0.1, 0.25, 0.5, 1.0, 2.0)
+SHOWN = ("minimax", "non-saturating", "least-squares", "hinge", "relativistic", "kl", "reverse-kl")
 P, Q = gaussian(0.0, 1.0), gaussian(0.8, 1.1)
 
 
@@ -62,9 +66,7 @@ def objectives(seeds: int, effort: Effort) -> Result:
         "2016 on samples; the bound of the trained function and the divergence itself are integrated numerically, so "
         "nothing but training stands between them. A bound cannot exceed its divergence."
     )
-    return of_claims(
-        "objectives", 100, "Every f-divergence against its exact value", text, "sparring prove objectives", claims
-    )
+    return of_claims("objectives", 100, "Every f-divergence against its exact value", text, claims)
 
 
 def strip(at: float) -> Callable[[int, Generator], Tensor]:
@@ -106,10 +108,14 @@ def lines(seeds: int, effort: Effort) -> Result:
     """Two lines that do not overlap: Jensen-Shannon is blind to their distance, Wasserstein is their distance."""
     rounds = 3000 if effort == "full" else 1000
     claims = []
-    for distance in (0.1, 0.25, 0.5, 1.0, 2.0):
+    seen: dict[str, tuple[list[float], list[float]]] = {"Jensen-Shannon": ([], []), "Wasserstein": ([], [])}
+    for distance in DISTANCES:
         jensen = [line_estimate(distance, seed, rounds // 3, False) for seed in range(seeds)]
         earth = [line_estimate(distance, seed, rounds, True) for seed in range(seeds)]
         case, two = f"distance {distance:g}", math.log(2)
+        for (estimates, slopes), of in zip(seen.values(), (jensen, earth), strict=True):
+            estimates.append(statistics.fmean(value for value, _ in of))
+            slopes.append(statistics.fmean(slope for _, slope in of))
         claims += [
             Claim(case, "Jensen-Shannon", [j[0] for j in jensen], 0.99 * two, 1.01 * two, "log 2 = 0.6931 within 1 %"),
             Claim(case, "gradient under it", [j[1] for j in jensen], reference=True),
@@ -127,4 +133,5 @@ def lines(seeds: int, effort: Effort) -> Result:
         "distance and its gradient 1. Critic 2-64-64-1 tanh; gradient penalty of weight 100, because with weight "
         "lambda the best slope over a distance d is 1 + d / (2 lambda): at 10, two units read 10 % too long."
     )
-    return of_claims("lines", 101, "Two lines: what Jensen-Shannon cannot see", text, "sparring prove lines", claims)
+    pictures = {"lines": [draw.lines(DISTANCES, seen)], "pulls": [draw.pulls(SHOWN)]}
+    return of_claims("lines", 101, "Two lines: what Jensen-Shannon cannot see", text, claims, pictures)

@@ -60,5 +60,5 @@ def data(config: Config, source: Source) -> Source:
 def build(config: Config, about: About) -> Game:
     """A generator and a variational function."""
     bounded = about.key == "image"
-    generator = DenseGenerator(config.latent, about.shape, config.hidden, slope=0.0, bounded=bounded)
+    generator = DenseGenerator(config.latent, about.shape, config.hidden, slope=0.0, bounded=bounded, norm_first=True)
     return duel(config, about, generator, DenseDiscriminator(about.shape, config.discriminator_hidden))

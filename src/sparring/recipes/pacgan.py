@@ -43,11 +43,15 @@ class Config(Duel):
     maxout: tuple[int, ...] = (200, 200, 200)
     """Points: widths of the discriminator's layers."""
     pieces: int = 5
-    """Points: linear maps per maxout unit."""
+    """Points: linear maps per maxout unit; 1 is leaky ReLU."""
+    fourier: int = 0
+    """Points: random waves that the discriminator sees beside the coordinates; 0 is none."""
     hidden: tuple[int, ...] = (400, 400, 400, 400)
     """Points: widths of the generator's layers."""
     batch_norm: bool = True
     """Points: in the generator."""
+    spectral: bool = False
+    """Points: spectral norm in the discriminator."""
     generator: Adam = field(default_factory=lambda: Adam(1e-4, 0.8, 0.999))
     """The generator's optimizer."""
     discriminator: Adam = field(default_factory=lambda: Adam(1e-4, 0.8, 0.999))
@@ -89,7 +93,11 @@ def build(config: Config, about: About) -> Game:
         generator = generator_for(about.shape, config.latent, config.sizes)
         judge = discriminator_for(shape, config.sizes, spectral=False)
     else:
-        generator = DenseGenerator(config.latent, about.shape, config.hidden, 0, 0.0, config.batch_norm, bounded=False)
-        generator.apply(normal_init(0.02))
-        judge = MaxoutDiscriminator(shape, config.maxout, config.pieces).apply(normal_init(0.02))
+        generator = DenseGenerator(
+            config.latent, about.shape, config.hidden, 0, 0.0, config.batch_norm, bounded=False, norm_first=True
+        )
+        judge = MaxoutDiscriminator(shape, config.maxout, config.pieces, config.fourier, config.spectral)
+        if config.pieces > 1:  # as published
+            generator.apply(normal_init(0.02))
+            judge.apply(normal_init(0.02))
     return duel(config, about, generator, Packed(judge, config.pack))
