@@ -65,11 +65,19 @@ def bound(divergence: Divergence, score: Callable[[Tensor], Tensor], p: Mixture,
 
 
 class Curve(nn.Module):
-    """(N, 1) -> (N,): two tanh layers; `squash` puts a sigmoid after it, which is the mistake of the controls."""
+    """(N, inputs) -> (N,): two tanh layers of 64, or leaky ReLU if `bent`.
 
-    def __init__(self, width: int = 64, squash: bool = False, inputs: int = 1) -> None:
+    `squash` puts a sigmoid after it, which is the mistake of the controls. Under a gradient penalty tanh will not do:
+    it learns a step so narrow that the points between real and fake, where the slope is looked at, hardly ever hit it.
+    """
+
+    def __init__(self, squash: bool = False, inputs: int = 1, bent: bool = False) -> None:
         super().__init__()
-        layers = [nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)]
+
+        def activation() -> nn.Module:
+            return nn.LeakyReLU(0.2) if bent else nn.Tanh()
+
+        layers = [nn.Linear(inputs, 64), activation(), nn.Linear(64, 64), activation(), nn.Linear(64, 1)]
         self.layers = nn.Sequential(*layers, *([nn.Sigmoid()] if squash else []))
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:

@@ -42,6 +42,8 @@ class Config(Duel):
     """Of the leaky ReLU; 0 is ReLU."""
     batch_norm: bool = True
     """In the generator."""
+    norm_first: bool = False
+    """Batch norm before the activation instead of after it."""
     spectral_norm: bool = True
     """In the discriminator."""
     clusters: int = 100
@@ -90,7 +92,14 @@ def build(config: Config, about: About) -> Game:
     """Two dense networks and their game."""
     classes = len(about.classes)
     generator = DenseGenerator(
-        config.latent, about.shape, config.hidden, classes, config.slope, config.batch_norm, about.key == "image"
+        config.latent,
+        about.shape,
+        config.hidden,
+        classes,
+        config.slope,
+        config.batch_norm,
+        about.key == "image",
+        config.norm_first,
     )
     discriminator = DenseDiscriminator(
         about.shape, config.discriminator_hidden, classes, config.slope, config.spectral_norm
