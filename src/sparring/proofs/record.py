@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import time
@@ -59,8 +60,10 @@ class Claim:
     @property
     def held(self) -> bool:
         """Every seed inside, or, for a control, every seed outside."""
+        if self.reference:
+            return True
         inside = [self.low <= value <= self.high for value in self.values]
-        return self.reference or (not any(inside) if self.control else all(inside))
+        return not any(inside) and all(map(math.isfinite, self.values)) if self.control else all(inside)
 
     def row(self) -> list[Any]:
         """As a line of a table."""

@@ -1,0 +1,117 @@
+import importlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparring import cli, proofs
+from sparring.data import Data, open_data
+from sparring.data.toys import TOYS
+from sparring.objectives import DIVERGENCES
+from sparring.proofs import fgan, modes, theory
+from sparring.proofs.ladder import RUNGS
+from sparring.proofs.line import GRID, bound, exact, gaussian, integral
+from sparring.proofs.record import Claim, Result, of_claims, page, write
+from sparring.recipes import RECIPES
+
+
+def test_integrated_divergences_have_their_closed_forms() -> None:
+    p, q = gaussian(0.0, 1.0), gaussian(0.8, 1.0)
+    assert exact(DIVERGENCES["kl"], p, q) == pytest.approx(0.32, abs=1e-6)
+    assert exact(DIVERGENCES["reverse-kl"], p, q) == pytest.approx(0.32, abs=1e-6)
+    assert exact(DIVERGENCES["jeffrey"], p, q) == pytest.approx(0.64, abs=1e-6)
+    assert exact(DIVERGENCES["pearson"], p, q) == pytest.approx(math.exp(0.64) - 1, abs=1e-6)
+    assert exact(DIVERGENCES["neyman"], p, q) == pytest.approx(math.exp(0.64) - 1, abs=1e-6)
+    assert exact(DIVERGENCES["squared-hellinger"], p, q) == pytest.approx(2 - 2 * math.exp(-0.08), abs=1e-6)
+    overlap = math.erf(0.8 / 2 / math.sqrt(2))
+    assert exact(DIVERGENCES["total-variation"], p, q) == pytest.approx(overlap, abs=1e-5)
+    assert integral(p.log_density(GRID).exp()) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_the_optima_of_the_fgan_table_are_optima() -> None:
+    for name, (value, mean, deviation) in fgan.OPTIMA.items():
+        at = exact(DIVERGENCES[name], fgan.TARGET, gaussian(mean, deviation))
+        assert at == pytest.approx(value, abs=2e-4)
+        for other in (gaussian(mean + 0.03, deviation), gaussian(mean, deviation - 0.03)):
+            assert exact(DIVERGENCES[name], fgan.TARGET, other) > at
+
+
+def test_a_bound_at_the_true_ratio_is_the_divergence() -> None:
+    p, q = gaussian(0.0, 1.0), gaussian(0.8, 1.0)
+
+    def score(x: torch.Tensor) -> torch.Tensor:  # V of KL at its optimum: 1 + log(p/q)
+        return (1 + p.log_density(x) - q.log_density(x)).squeeze(1)
+
+    assert bound(DIVERGENCES["kl"], score, p, q) == pytest.approx(0.32, abs=1e-4)
+    assert bound(DIVERGENCES["kl"], lambda x: score(x) + 0.1, p, q) < 0.32
+
+
+def test_training_raises_the_bound_and_the_mistake_of_the_control_keeps_it_low() -> None:
+    truth = exact(DIVERGENCES["kl"], theory.P, theory.Q)
+    right = theory.measured(DIVERGENCES["kl"], theory.P, theory.Q, seed=0, rounds=150)
+    wrong = theory.measured(DIVERGENCES["kl"], theory.P, theory.Q, seed=0, rounds=150, squash=True)
+    assert wrong < 0.7 * truth < right <= truth
+
+
+def test_real_points_have_perfect_coverage_and_one_mode_has_not() -> None:
+    toy = TOYS["grid"]
+    assert toy.centres is not None
+    real = open_data(Data(data="grid"))["test"][torch.arange(2500)]["point"]
+    found = modes.coverage(real, toy)
+    assert found.modes == 25
+    assert found.high_quality == pytest.approx(0.989, abs=0.006)
+    assert found.reverse_kl < 0.01
+    one = modes.coverage(toy.centres[:1].repeat(100, 1), toy)
+    assert (one.modes, one.high_quality) == (1, 1.0)
+    assert one.reverse_kl == pytest.approx(math.log(25), abs=1e-5)
+    lost = modes.coverage(torch.full((50, 2), 100.0), toy)
+    assert (lost.modes, lost.high_quality) == (0, 0.0)
+    assert lost.with_elsewhere == pytest.approx(4.5, abs=1e-5)
+
+
+def test_claims_hold_only_when_every_seed_does() -> None:
+    assert Claim("a", "b", [1.0, 1.9], high=2.0).held
+    assert not Claim("a", "b", [1.0, 2.1], high=2.0).held
+    assert not Claim("a", "b", [float("nan")], high=2.0).held
+    assert Claim("a", "b", [9.0], reference=True).held
+    assert Claim("a", "b", [9.0, 8.0], 1, 2, control=True).held  # a control must miss
+    assert not Claim("a", "b", [9.0, 1.5], 1, 2, control=True).held
+    assert not Claim("a", "b", [float("nan")], 1, 2, control=True).held
+
+
+def test_results_become_files_and_a_page(tmp_path: Path) -> None:
+    held = of_claims("one", 2, "First", "How.", [Claim("case", "figure", [1.0, 1.2], high=2.0, target="<= 2")])
+    short = Result("two", 1, "Second", "", "sparring prove two", ("a", "b"), [[1, True]], False)
+    for result in (held, short):
+        write(result, tmp_path / "proofs", seconds=3.0)
+    assert json.loads((tmp_path / "proofs" / "one.json").read_text())["passed"] is True
+    text = page(tmp_path / "proofs")
+    assert text.index("Second") < text.index("First")
+    assert "**holds**" in text
+    assert "**falls short**" in text
+    assert "| case | figure | 1.1 +- 0.14 | 1, 1.2 | <= 2 | holds |" in text
+
+
+def test_every_proof_exists_and_every_recipe_has_one() -> None:
+    for name, entry in proofs.PROOFS.items():
+        module, _, function = entry.home.partition(":")
+        assert callable(getattr(importlib.import_module(f"sparring.proofs.{module}"), function)), name
+        assert set(entry.recipes) <= set(RECIPES)
+    assert {f"mnist-{name}" for name in RUNGS} <= set(proofs.PROOFS)
+    assert {recipe for entry in proofs.PROOFS.values() for recipe in entry.recipes} == set(RECIPES)
+
+
+def test_the_command_lists_renders_and_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["prove", "--list"]) == 0
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("lines", "fgan", "Wasserstein"))
+    assert cli.main(["prove", "linse"]) == 2
+    assert "did you mean 'lines'" in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "proofs").mkdir()
+    assert cli.main(["prove", "--render"]) == 0
+    assert (tmp_path / "proofs.md").read_text().startswith("# Proofs")
