@@ -15,7 +15,7 @@ from sparring.data import Data, Source, open_data
 from sparring.duel import DiscriminatorAugment, Penalties
 from sparring.engine import rounds, start
 from sparring.machine import Machine
-from sparring.nn.r3 import R3Discriminator, R3Generator
+from sparring.nn.r3 import R3Discriminator, R3Generator, Resample
 from sparring.runs import How, Plan
 from sparring.schedules import Schedule
 from sparring.training import Job
@@ -258,3 +258,12 @@ def test_r3_has_the_parameters_of_the_papers_tables() -> None:
     ):
         assert millions(R3Generator(64, shape, widths, 2, classes)) == generator
         assert millions(R3Discriminator(shape, widths, 2, classes)) == discriminator
+
+
+def test_r3_resamples_by_the_papers_filter_with_zeros_outside() -> None:
+    x, row = torch.randn(2, 5, 8, 6), torch.tensor([1.0, 3.0, 3.0, 1.0])
+    kernel = (torch.outer(row, row) / 64).expand(5, 1, 4, 4)
+    down = torch.nn.functional.conv2d(x, kernel, stride=2, padding=1, groups=5)
+    up = torch.nn.functional.conv_transpose2d(x, 4 * kernel, stride=2, padding=1, groups=5)
+    torch.testing.assert_close(Resample(8, 6, down=True)(x), down)
+    torch.testing.assert_close(Resample(8, 6, down=False)(x), up)

@@ -190,7 +190,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "pieces": (1, 64),
     "fourier": (0, 4096),
     "maxout": (1, 10**6),
-    "widths": (1, 10**5),
+    "top": (1, 10**5),
     "blocks": (1, 64),
     "residual": (0, 10**5),
     "half_life": (0, 1e12),

@@ -15,7 +15,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from sparring.config import to_json
-from sparring.data import About, Source, Splits
+from sparring.data import About, Data, Source, Splits, open_data, stacked
 from sparring.data.cache import cache_dir
 from sparring.data.loader import Augment, batches, to_float
 from sparring.engine import Train, train
@@ -34,6 +34,8 @@ def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
     about = splits["train"].about
     if about.key != "image":
         return coordinates()
+    if about.name == stacked.NAME:
+        return per_channel(judge_of(open_data(Data(data="mnist")), machine, console))
     if len(about.classes) < 2 or len(about.shape) != 3:
         return pixels()
     config = numbers(splits["train"], about)
@@ -80,6 +82,19 @@ def extractor_of(network: nn.Module, about: About, device: torch.device) -> Extr
         return features.cpu(), network.head(features).cpu()  # type: ignore[operator]
 
     return Extractor(f"judge of {about.name}", sha256, run)
+
+
+def per_channel(digits: Extractor) -> Extractor:
+    """A judge of single digits as one of triples: features beside each other, logits of the 1,000 numbers."""
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        found = extract(digits, stacked.single_digits(images))
+        assert found.logits is not None
+        first, second, third = found.logits.log_softmax(1).view(len(images), 3, 10).unbind(1)
+        logits = first[:, :, None, None] + second[:, None, :, None] + third[:, None, None, :]
+        return found.features.reshape(len(images), -1), logits.flatten(1)
+
+    return Extractor(f"{digits.name}, on each channel", digits.sha256, run, digits.accuracy)
 
 
 def accuracy(extractor: Extractor, source: Source) -> float:

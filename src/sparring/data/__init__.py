@@ -14,6 +14,7 @@ from sparring.data.pictures import open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
 from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
+from sparring.data.stacked import open_stacked
 from sparring.data.toys import open_toy
 
 __all__ = [
@@ -37,6 +38,7 @@ NAMED: Mapping[str, Named] = {
     "lines": Named("points: two parallel lines", partial(open_toy, "lines")),
     "swiss-roll": Named("points: a spiral", partial(open_toy, "swiss-roll")),
     "mnist": Named("70,000 handwritten digits, 28x28 gray; downloaded once", partial(open_idx, "mnist")),
+    "stacked-mnist": Named("three digits on three channels, 1,000 modes, 32x32 rgb; from mnist", open_stacked),
     "fashion-mnist": Named(
         "70,000 pieces of clothing, 28x28 gray; downloaded once", partial(open_idx, "fashion-mnist")
     ),

@@ -50,8 +50,10 @@ class Config(Duel):
     """Samples after which an old weight counts half in the average."""
     average: float = 0.0
     """Unused here: half_life decides."""
-    widths: tuple[int, ...] = (64, 64, 48, 32, 32, 32, 32)
-    """Channels from the smallest map to the largest; as many are used as the size of the pictures needs."""
+    width: int = 16
+    """Channels at full size, doubling towards the smallest map up to `top`."""
+    top: int = 64
+    """Channels of the smallest map, at most."""
     blocks: int = 1
     """Residual blocks per size."""
     conditional: bool = False
@@ -61,7 +63,8 @@ class Config(Duel):
 PAPER = Config(
     rounds=19_531,
     batch=512,
-    widths=(768,) * 7,
+    width=768,
+    top=768,
     blocks=2,
     penalty=Penalties(r1=cosine(1.0, 0.1, 0.2), r2=cosine(1.0, 0.1, 0.2)),
     generator=Adam(2e-4, 0.0, cosine(0.9, 0.99, 0.2)),
@@ -71,7 +74,7 @@ PAPER = Config(
 )
 PRESETS: Mapping[str, Config] = {
     "tiny": Config(),
-    "small": Config(rounds=20_000, widths=(256, 256, 192, 128, 96, 64, 48), blocks=1),
+    "small": Config(rounds=20_000, width=64, top=256),
     "paper": PAPER,
 }
 
@@ -84,7 +87,8 @@ def data(config: Config, source: Source) -> Source:
 def build(config: Config, about: About) -> Game:
     """Two residual networks and their game."""
     shape = picture_shape(about)
-    widths = config.widths[: ladder(shape[1], shape[2], 7) + 1]
+    steps = ladder(shape[1], shape[2], 7)
+    widths = [min(config.top, config.width << step) for step in range(steps, -1, -1)]
     classes = len(about.classes)
     generator = R3Generator(config.latent, shape, widths, config.blocks, classes)
     return duel(config, about, generator, R3Discriminator(shape, widths, config.blocks, classes))
