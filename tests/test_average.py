@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from sparring.average import Average, follow, recalibrate, shadow
+from sparring.average import Average, HalfLife, follow, recalibrate, shadow
+from sparring.schedules import Schedule
 
 
 def test_following_is_the_exponential_average() -> None:
@@ -39,3 +40,13 @@ def test_recalibrated_statistics_are_those_of_the_data_and_the_momentum_stays() 
 
 def test_recalibration_without_batch_norm_runs_nothing() -> None:
     recalibrate([nn.Linear(2, 2)], lambda: pytest.fail("there is nothing to estimate"))
+
+
+def test_a_half_life_is_in_samples() -> None:
+    average = HalfLife(1000.0, batch=100)
+    weight = 1.0
+    for _ in range(10):
+        weight *= average.at(0)
+    assert weight == pytest.approx(0.5)
+    assert HalfLife(Schedule(0.0, 100.0), batch=100).at(5, 0.0) == 0.0
+    assert HalfLife(Schedule(0.0, 100.0), batch=100).at(5, 1.0) == pytest.approx(0.5)

@@ -1,3 +1,4 @@
+import contextlib
 from functools import partial
 
 import pytest
@@ -189,3 +190,54 @@ def test_clipping_holds_every_weight() -> None:
         net.weight.mul_(100)
     clip_weights([net], 0.01)
     assert max(p.abs().max().item() for p in net.parameters()) <= 0.01
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_is_float32_under_bfloat16_autocast(name: str) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+    real, fake = torch.randn(64, 4), torch.randn(64, 4)
+
+    def value(precision: bool) -> Tensor:
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision):
+            return PENALTIES[name](lambda p: net(p).squeeze(1), real, fake)
+
+    assert value(True).dtype == torch.float32
+    torch.testing.assert_close(value(True), value(False))
+
+
+@pytest.mark.parametrize("pack", [1, 2, 4])
+def test_a_penalty_looks_at_packs_where_scores_do(pack: int) -> None:
+    weight = torch.tensor([[3.0, -4.0]])
+    generator, judge = nn.Linear(2, 2), nn.Linear(2 * pack, 1)
+    with torch.no_grad():
+        judge.weight.copy_(weight.repeat(1, pack))
+    game = two_player(
+        Forgetful(generator),
+        Forgetful(judge),
+        latent=Latent(2),
+        key="point",
+        objective=hinge,
+        generator_optimizer=Adam().over(generator.parameters()),
+        discriminator_optimizer=Adam().over(judge.parameters()),
+        penalties={"r1": (1.0, r1), "gradient": (1.0, gradient_penalty)},
+        pack=pack,
+    )
+    terms = game.players[0].loss({"point": torch.randn(8, 2), "fake": torch.randn(8, 2)}).terms
+    assert terms["r1"].item() == pytest.approx(12.5 * pack, rel=1e-4)  # the slope of a pack's score: 5 sqrt(pack)
+    assert terms["gradient"].item() == pytest.approx((5 * pack**0.5 - 1) ** 2, rel=1e-4)
+    with pytest.raises(UserError, match=f"cannot be packed by {pack}") if pack > 1 else contextlib.nullcontext():
+        game.players[0].loss({"point": torch.randn(7, 2), "fake": torch.randn(7, 2)})
+
+
+class Forgetful(nn.Module):
+    """A network that takes a label and ignores it; one output is a score."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        out: Tensor = self.inner(x)
+        return out.squeeze(1) if out.shape[1] == 1 else out

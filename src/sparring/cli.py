@@ -342,7 +342,7 @@ def inspect(path: positional(str), size: str = "64", labels: str | None = None) 
 
 def prove(arguments: Sequence[str]) -> None:
     """Run small experiments against the figures they are held to."""
-    from sparring.proofs import PROOFS
+    from sparring.proofs import PROOFS, check
 
     def run(
         names: positional(tuple[str, ...]) = (),  # type: ignore[valid-type]
@@ -365,16 +365,17 @@ def prove(arguments: Sequence[str]) -> None:
         if list:
             _list_proofs()
             return
-        unknown = [name for name in names if name not in PROOFS]
-        if unknown:
-            hint = did_you_mean(unknown[0], [*PROOFS])
-            raise UserError(f"there is no proof '{unknown[0]}'{hint}; see sparring prove --list")
-        folder = Path(into)
+        for name in names:
+            check(name)
+        if seeds < 1:
+            raise UserError(f"seeds={seeds} must be at least 1")
+        folder = Path(into).resolve()
+        page_at = folder.parent / f"{folder.name}.md"
         held = [] if render else [_prove(name, seeds, full, folder) for name in names or PROOFS]
         from sparring.proofs.record import page
 
-        folder.with_suffix(".md").write_text(page(folder), encoding="utf-8")
-        print(folder.with_suffix(".md"))
+        page_at.write_text(page(folder), encoding="utf-8")
+        print(page_at)
         if not all(held):
             raise UserError("some figures fall short of what they are held to: see above")
 
@@ -398,14 +399,15 @@ def _prove(name: str, seeds: int, full: bool, folder: Path) -> bool:
 
     from sparring import proofs
     from sparring.machine import isolated
-    from sparring.proofs.record import VERDICTS, cell, write
+    from sparring.proofs.record import VERDICTS, cell, quick_look, write
 
     console, begin = Console(stderr=True), time.process_time()
     import torch
 
     with isolated(), console.status(f"proving {name}: {proofs.PROOFS[name].what}"):
         torch.set_num_threads(1)  # networks are small, and figures are CPU seconds of one thread
-        result = proofs.find(name)(seeds, "full" if full else "quick")
+        found = proofs.find(name)(seeds, "full" if full else "quick")
+    result = found if full else quick_look(found)
     write(result, folder, time.process_time() - begin)
     table = Table(title=result.title)
     for head in result.columns:

@@ -199,6 +199,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "speed": (1, 1e12),
     "discriminator_steps": (1, 1000),
     "decay": (0, 1),
+    "decay_to": (0, 1),
     "average": (0, 0.9999999),
     "lr": (1e-12, 100),
     "beta1": (0, 0.9999999),

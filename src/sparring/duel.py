@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from sparring import penalties
-from sparring.augment import Adaptive, Augmented, DiffAugment
+from sparring.augment import BGC, Adaptive, Augmented, DiffAugment
 from sparring.average import Average, HalfLife
 from sparring.config import UserError, Withheld, resolve
 from sparring.data.loader import Augment
 from sparring.data.source import About
 from sparring.game import Game, Latent, Loss, two_player
+from sparring.nn.layers import SpectralNorm
 from sparring.objectives import OBJECTIVES, Objective, check_losses
 from sparring.optimizers import Adam
 from sparring.penalties import Penalty
@@ -39,6 +40,8 @@ class Penalties:
     """The gradient penalty forgives shorter ones."""
     dragan: Number = 0.0
     """Lambda of DRAGAN, around real samples."""
+    consistency: Number = 0.0
+    """Lambda of (D(shifted) - D(x))^2 on real and fake: pictures only."""
     difference: bool = False
     """R1 and R2 by finite differences: cheaper and noisier, no second derivative."""
     every: int = 1
@@ -54,8 +57,13 @@ class Penalties:
             "r2": (self.r2, penalties.r2_by_difference if self.difference else penalties.r2),
             "gradient penalty": (self.gradient, between),
             "dragan": (self.dragan, penalties.dragan),
+            "consistency": (self.consistency, partial(penalties.consistency, change=DiffAugment(("translation",)))),
         }
         return {name: (weight, penalty) for name, (weight, penalty) in table.items() if ever(weight)}
+
+
+MOST_ADAPTIVE = 0.8
+"""Above it changes leak into what the generator makes. Karras et al. 2020 (ADA), section 2.2."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class DiscriminatorAugment:
     """ADA: probability of each of its changes; with --adaptive only the start."""
     adaptive: bool = False
     """ADA: p follows how sure the discriminator is of the real pictures."""
+    policy: tuple[str, ...] = BGC
+    """ADA: which changes; also noise and cutout."""
     target: float = 0.6
     """ADA: mean sign of the real scores that p holds."""
     speed: float = 500_000.0
@@ -80,10 +90,19 @@ class DiscriminatorAugment:
             raise UserError("discriminator_augment: diffaugment and ADA (p, adaptive) exclude each other; choose one")
         if self.adaptive and isinstance(self.p, Schedule):
             raise UserError("discriminator_augment.p: a schedule and --adaptive both move p; choose one")
+        if self.adaptive and at(self.p, 0) > MOST_ADAPTIVE:
+            raise UserError(
+                f"discriminator_augment.p={self.p} is above {MOST_ADAPTIVE}, where the rule of --adaptive stops; "
+                "start lower, or leave --adaptive out"
+            )
         if self.diffaugment:
             return DiffAugment(self.diffaugment)
         speed = self.speed if self.adaptive else None
-        return Adaptive(p=at(self.p, 0), target=self.target, speed=speed) if ada else None
+        return (
+            Adaptive(self.policy, p=at(self.p, 0), target=self.target, speed=speed, limit=MOST_ADAPTIVE)
+            if ada
+            else None
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +128,9 @@ class Duel:
     discriminator: Adam = field(default_factory=lambda: Adam(4e-3, 0.0, 0.99))
     """The discriminator's optimizer."""
     decay: float = 0.4
-    """Progress from which the learning rates fall, on a line, to 2 %; 1 keeps them."""
+    """Progress from which the learning rates fall, on a line; 1 keeps them."""
+    decay_to: float = 0.02
+    """What is left of the learning rates at the end."""
     average: Number = 0.998
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
     half_life: Number = 0.0
@@ -131,24 +152,21 @@ def check_own(config: Duel, objective: Objective) -> None:
     except Exception as error:  # whatever the user's own code raises
         told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise UserError(f"objective={config.objective}: {told}") from error
-    if objective.paired and config.generator_batch != 1:
-        raise UserError(
-            f"generator_batch={config.generator_batch}: a paired objective needs as many fakes as reals; use 1"
-        )
 
 
-def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Module) -> Game:
-    """The game of these networks under these numbers."""
+def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Module, pack: int = 1) -> Game:
+    """The game of these networks under these numbers; with `pack`, the discriminator takes so many samples at once."""
     objective = resolve(config.objective, OBJECTIVES, "objective")
+    chosen = config.penalty.chosen()
     if not isinstance(objective, Withheld):
         check_own(config, objective)
-    chosen = config.penalty.chosen()
+        check_slope(config, objective, discriminator)
     lazy = config.penalty.every if chosen else 1
-    judge = lazily(config.discriminator, lazy)
+    judge = lazily(config.discriminator, lazy, config.discriminator_steps)
     optimizers = [config.generator.over(generator.parameters()), judge.over(discriminator.parameters())]
     changes = config.discriminator_augment.module()
     if changes is not None:
-        check_augment(config, about)
+        check_augment(config, about, pack)
         discriminator = Augmented(discriminator, changes)
     dials = {name: Dial(weight) for name, (weight, _) in chosen.items()}
     return two_player(
@@ -161,6 +179,7 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
         discriminator_optimizer=optimizers[1],
         penalties={name: (1.0, dials[name].times(penalty)) for name, (_, penalty) in chosen.items()},
         lazy=lazy,
+        pack=pack,
         after=afterwards(config, discriminator, changes),
         discriminator_steps=config.discriminator_steps,
         generator_batch=config.generator_batch,
@@ -173,7 +192,7 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
 def averaging(config: Duel) -> Average | HalfLife | None:
     """How the averaged generator follows, if there is one."""
     if ever(config.half_life):
-        return HalfLife(config.half_life, config.batch)
+        return HalfLife(config.half_life, config.batch * config.discriminator_steps)
     return Average(config.average) if ever(config.average) else None
 
 
@@ -188,15 +207,18 @@ class Dial:
         return lambda discriminator, real, fake: self.value * penalty(discriminator, real, fake)
 
 
-def lazily(settings: Adam, every: int) -> Adam:
-    """Numbers for an optimizer that takes one step more every so many: the same speed. Karras et al. 2020, app. B."""
+def lazily(settings: Adam, every: int, steps: int) -> Adam:
+    """Numbers for an optimizer that takes one step more every so many rounds of `steps`: the same speed.
+
+    Karras et al. 2020 (StyleGAN2), appendix B.
+    """
     if every == 1:
         return settings
     if not (isinstance(settings.lr, float | int) and isinstance(settings.beta2, float | int)):
         raise UserError(
             "penalty.every: lazy penalties change the optimizer's numbers, which must not be schedules then"
         )
-    share = every / (every + 1)
+    share = every * steps / (every * steps + 1)
     return replace(settings, lr=settings.lr * share, beta1=settings.beta1**share, beta2=settings.beta2**share)
 
 
@@ -213,7 +235,7 @@ def steering(
     def on_round(progress: float) -> None:
         done = max(0.0, progress - config.decay) / max(1e-9, 1 - config.decay)
         for adam, optimizer in zip(settings, optimizers, strict=True):
-            adam.steer(optimizer, progress, 1 - 0.98 * done)
+            adam.steer(optimizer, progress, 1 - (1 - config.decay_to) * done)
         for dial in dials:
             dial.value = at(dial.number, progress)
         if isinstance(changes, Adaptive) and isinstance(p, Schedule):
@@ -222,8 +244,20 @@ def steering(
     return on_round
 
 
-def check_augment(config: Duel, about: About) -> None:
+def check_slope(config: Duel, objective: Objective, discriminator: nn.Module) -> None:
+    """`UserError` for an objective that needs a bounded slope, where nothing bounds it."""
+    bounded = config.penalty.clip or config.penalty.chosen()
+    if objective.lipschitz and not bounded and not any(isinstance(m, SpectralNorm) for m in discriminator.modules()):
+        raise UserError(
+            f"objective={config.objective} says nothing unless the discriminator's slope is bounded: use "
+            "--penalty.gradient 10, --penalty.clip 0.01, or a network with spectral norm (recipe sngan)"
+        )
+
+
+def check_augment(config: Duel, about: About, pack: int) -> None:
     """`UserError` where augmentation would be unsound."""
+    if pack > 1:
+        raise UserError(f"discriminator_augment: not with packs (pack={pack}), whose channels are several samples")
     if len(about.shape) != 3:
         raise UserError(f"discriminator_augment: --data {about.name} has points, not pictures; leave it out")
     if config.penalty.difference:
@@ -242,7 +276,7 @@ def afterwards(config: Duel, discriminator: nn.Module, changes: nn.Module | None
     def after(loss: Loss) -> None:
         if clip:
             penalties.clip_weights([discriminator], clip)
-        if isinstance(changes, Adaptive):
+        if isinstance(changes, Adaptive) and "real sign" in loss.watch:  # not after a step of penalties alone
             changes.observe(loss.watch["real sign"], config.batch)
 
     return after

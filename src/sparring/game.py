@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sparring.average import Average, HalfLife
 from sparring.config import UserError, did_you_mean
+from sparring.nn.layers import packed
 from sparring.objectives import Objective
 from sparring.penalties import Penalty
 
@@ -160,6 +161,10 @@ class _TwoPlayer:
     penalties: Mapping[str, tuple[float, Penalty]]
     lazy: int
     """The penalties act in every so many-th round only, as a player of their own, and weigh so much more."""
+    steps: int
+    """Turns of the discriminator per round."""
+    pack: int
+    """Samples that are judged together."""
     together: bool
     """Real and fake go through the discriminator in one pass."""
     generator_batch: int
@@ -176,12 +181,12 @@ class _TwoPlayer:
         return {**batch, "fake": self.fakes(batch)[0]}
 
     def scores(self, real: Tensor, fake: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        real, fake = packed(real, self.pack), packed(fake, self.pack)
         if not self.together:
             return self.discriminator(real, label).float(), self.discriminator(fake, label).float()
         both = None if label is None else torch.cat([label, label])
         out: Tensor = self.discriminator(torch.cat([real, fake]), both).float()
-        half = len(out) // 2  # of packed samples there are fewer scores than samples
-        return out[:half], out[half:]
+        return out[: len(real)], out[len(real) :]
 
     def discriminator_loss(self, batch: Batch) -> Loss:
         real, label = batch[self.key], batch.get("label")
@@ -191,14 +196,17 @@ class _TwoPlayer:
         if self.lazy == 1:
             terms |= self.penalty_terms(real, fake, label)
         watch = {"real score": real_scores.detach().mean(), "fake score": fake_scores.detach().mean()}
-        # how often it believes in real samples: of pairs, more than in the fakes beside them
-        sure = real_scores - fake_scores if self.objective.paired else real_scores
+        # how often it believes in real samples; where scores have no zero, more than in the fakes beside them
+        boundary = self.objective.boundary
+        sure = real_scores - (fake_scores if boundary is None else boundary)
         return Loss(terms, {**watch, "real sign": sure.detach().sign().mean()})
 
     def penalty_terms(self, real: Tensor, fake: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+        real, fake = packed(real, self.pack), packed(fake, self.pack)  # a score is of a pack, and so is its slope
+        often = 1 if self.lazy == 1 else self.lazy * self.steps
         terms = {}
         for name, (weight, penalty) in self.penalties.items():
-            terms[name] = self.lazy * weight * penalty(lambda x: self.discriminator(x, label), real, fake).mean()
+            terms[name] = often * weight * penalty(lambda x: self.discriminator(x, label), real, fake).mean()
         return terms
 
     def penalty_loss(self, batch: Batch) -> Loss:
@@ -211,7 +219,7 @@ class _TwoPlayer:
         if self.objective.paired:
             real_scores, fake_scores = self.scores(real, fake, label)
         else:
-            fake_scores = self.discriminator(fake, label).float()
+            fake_scores = self.discriminator(packed(fake, self.pack), label).float()
             real_scores = torch.full_like(fake_scores, torch.nan)
         return Loss({"objective": self.objective.generator(real_scores, fake_scores).mean()})
 
@@ -222,10 +230,8 @@ class _TwoPlayer:
 
 
 def _refuse_what_is_known_to_fail(
-    objective: Objective, penalties: Sequence[str], lazy: int, has_batch_norm: bool, too_few_fakes: bool
+    objective: Objective, penalties: Sequence[str], lazy: int, has_batch_norm: bool
 ) -> None:
-    if too_few_fakes:
-        raise UserError("generator_batch above 1 needs fakes of its own: --no-share-fakes, and no paired objective")
     if penalties and has_batch_norm:
         raise UserError(
             f"{', '.join(penalties)}: a gradient penalty assumes that a score depends on its own sample alone, and "
@@ -236,6 +242,18 @@ def _refuse_what_is_known_to_fail(
             f"every={lazy}: lazy penalties make an objective of pairs (relativistic) fail altogether on Stacked MNIST "
             "and points, and train worse elsewhere (Huang et al. 2024, appendix E); use every=1"
         )
+
+
+def _refuse_what_does_not_fit(
+    objective: Objective, latent: Latent, generator_batch: int, share_fakes: bool, pack: int
+) -> None:
+    if generator_batch != 1 and (share_fakes or objective.paired):
+        raise UserError(
+            f"generator_batch={generator_batch} needs fakes of its own (--no-share-fakes) and an objective that is "
+            "not of pairs; use 1"
+        )
+    if pack > 1 and latent.prior:
+        raise UserError(f"pack={pack}: a pack of samples has no label; use data without labels, or pack=1")
 
 
 def two_player(
@@ -249,6 +267,7 @@ def two_player(
     discriminator_optimizer: torch.optim.Optimizer,
     penalties: Mapping[str, tuple[float, Penalty]] | None = None,
     lazy: int = 1,
+    pack: int = 1,
     after: Callable[[Loss], None] | None = None,
     discriminator_steps: int = 1,
     generator_batch: int = 1,
@@ -264,24 +283,28 @@ def two_player(
     are those of the reals beside them. `generator_batch` fakes per real are made in the generator's turn (only where
     fakes are not shared). `together` sends real and fake through the discriminator in one pass; None does so unless it
     has batch norm. `lazy` > 1 gives the penalties turns of their own, every so many rounds, weighing so much more
-    (Karras et al. 2020, appendix B). `after` follows each step of the discriminator. Raises `UserError` for a gradient
+    (Karras et al. 2020, appendix B). `pack` samples are stacked on their channels and judged as one, unlabelled.
+    `after` follows each step that moves the discriminator. Raises `UserError` for a gradient
     penalty on a discriminator with batch norm, and for lazy penalties under an objective of pairs.
     """
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in discriminator.modules())
-    _refuse_what_is_known_to_fail(
-        objective, list(penalties or ()), lazy, has_batch_norm, generator_batch != 1 and share_fakes
-    )
+    _refuse_what_is_known_to_fail(objective, list(penalties or ()), lazy, has_batch_norm)
+    _refuse_what_does_not_fit(objective, latent, generator_batch, share_fakes, pack)
     # with batch norm, real and fake must not share statistics (Radford et al. 2016, section 3), so two passes
-    together = not has_batch_norm if together is None else together
-    weighted = dict(penalties or {})
-    pair = _TwoPlayer(generator, discriminator, latent, key, objective, weighted, lazy, together, generator_batch)
-    judge = Player("discriminator", pair.discriminator_loss, discriminator_optimizer, discriminator_steps, after=after)
-    seldom = (
-        [Player("penalty", pair.penalty_loss, discriminator_optimizer, every=lazy)] if weighted and lazy > 1 else []
-    )
+    mixes = has_batch_norm or any(getattr(m, "mixes_batch", False) for m in discriminator.modules())
+    together = not mixes if together is None else together
+    pair = _TwoPlayer(
+        generator, discriminator, latent, key, objective, dict(penalties or {}), lazy, discriminator_steps, pack,
+        together, generator_batch,
+    )  # fmt: skip
+    players = [
+        Player("discriminator", pair.discriminator_loss, discriminator_optimizer, discriminator_steps, after=after)
+    ]
+    if penalties and lazy > 1:
+        players.append(Player("penalty", pair.penalty_loss, discriminator_optimizer, every=lazy, after=after))
     return Game(
         modules={"generator": generator, "discriminator": discriminator},
-        players=[judge, *seldom, Player("generator", pair.generator_loss, generator_optimizer)],
+        players=[*players, Player("generator", pair.generator_loss, generator_optimizer)],
         product=("generator",),
         draw=latent,
         sample=pair.sample,

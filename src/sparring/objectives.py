@@ -35,6 +35,10 @@ class Objective:
     generator: ScoreLoss
     paired: bool = False
     """The generator's loss reads real scores. Otherwise it is handed NaN, so that a mistaken read fails loudly."""
+    boundary: float | None = 0.0
+    """The score at which the discriminator is undecided; None where only differences of scores mean anything."""
+    lipschitz: bool = False
+    """Says nothing unless the discriminator's slope is bounded."""
 
 
 def check_losses(objective: Objective) -> None:
@@ -71,6 +75,7 @@ non_saturating = Objective(
 least_squares = Objective(
     discriminator=lambda real, fake: 0.5 * (real - 1).square() + 0.5 * fake.square(),
     generator=lambda real, fake: 0.5 * (fake - 1).square(),
+    boundary=0.5,
 )
 
 # Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17.
@@ -84,6 +89,8 @@ hinge = Objective(
 wasserstein = Objective(
     discriminator=lambda real, fake: fake - real,
     generator=lambda real, fake: -fake,
+    boundary=None,
+    lipschitz=True,
 )
 
 # Jolicoeur-Martineau 2019 ("The relativistic discriminator"), equations 7 and 8 with f = -log sigmoid: which of a
@@ -92,6 +99,7 @@ relativistic = Objective(
     discriminator=lambda real, fake: softplus(fake - real),
     generator=lambda real, fake: softplus(real - fake),
     paired=True,
+    boundary=None,
 )
 
 # The same paper, equations 9 and 10: against the average of the other kind.
@@ -99,6 +107,7 @@ relativistic_average = Objective(
     discriminator=lambda real, fake: softplus(fake.mean() - real) + softplus(fake - real.mean()),
     generator=lambda real, fake: softplus(real - fake.mean()) + softplus(real.mean() - fake),
     paired=True,
+    boundary=None,
 )
 
 
@@ -116,6 +125,8 @@ class Divergence:
     """v -> T, increasing. Table 6 of the paper."""
     conjugate: Callable[[Tensor], Tensor]
     """v -> f*(activation(v)): the two in one, because their product is stable where the factors are not."""
+    boundary: float = 0.0
+    """The score v at which p and q are alike, T = f'(1)."""
 
     def bound(self, real: Tensor, fake: Tensor) -> Tensor:
         """Scores (N,), (M,) -> the scalar that the discriminator raises towards the divergence, in nats."""
@@ -127,6 +138,7 @@ class Divergence:
         return Objective(
             discriminator=lambda real, fake: conjugate(fake) - activation(real),
             generator=(lambda real, fake: -activation(fake)) if alternative else (lambda real, fake: -conjugate(fake)),
+            boundary=self.boundary,
         )
 
 
@@ -158,7 +170,7 @@ DIVERGENCES: Mapping[str, Divergence] = {
     "total-variation": Divergence(
         lambda u: 0.5 * (u - 1).abs(), lambda v: 0.5 * torch.tanh(v), lambda v: 0.5 * torch.tanh(v)
     ),
-    "kl": Divergence(_xlogx, lambda v: v, lambda v: torch.exp(v - 1)),
+    "kl": Divergence(_xlogx, lambda v: v, lambda v: torch.exp(v - 1), boundary=1.0),
     "reverse-kl": Divergence(lambda u: -torch.log(u), lambda v: -torch.exp(-v), lambda v: v - 1),
     # the integral of (p - q)^2 / q, and Neyman's that of (p - q)^2 / p
     "pearson": Divergence(lambda u: (u - 1).square(), lambda v: v, lambda v: 0.25 * v.square() + v),

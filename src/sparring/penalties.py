@@ -92,9 +92,10 @@ def gradient_penalty(
 
 
 def dragan(discriminator: Scorer, real: Tensor, fake: Tensor) -> Tensor:
-    """(|grad D(x)| - 1)^2 around the real samples. Kodali et al. 2017, algorithm 1.
+    """(|grad D(x)| - 1)^2 around the real samples. Kodali et al. 2017, in the form of the authors' code.
 
-    x = real + share * noise, noise uniform up to half the standard deviation of the batch, share uniform per sample.
+    x = real + share * noise, noise uniform up to half the standard deviation of the batch, share uniform per sample
+    (the paper writes normal noise).
     """
     real = exact(real)
     noise = 0.5 * real.std() * torch.rand_like(real)
@@ -107,10 +108,11 @@ def consistency(discriminator: Scorer, real: Tensor, fake: Tensor, change: Calla
 
     Zhang et al. 2020 (on real); Zhao et al. 2021 (on both, "balanced", here with equal weights).
     """
-    x = torch.cat([exact(real), exact(fake)])
-    scores: Tensor = discriminator(x) - discriminator(change(x))
-    on_real, on_fake = scores.to(x).square().chunk(2)
-    return on_real + on_fake
+    with torch.autocast(real.device.type, enabled=False):
+        x = torch.cat([exact(real), exact(fake)])
+        scores: Tensor = discriminator(x) - discriminator(change(x))
+        on_real, on_fake = scores.to(x).square().chunk(2)
+        return on_real + on_fake
 
 
 @torch.no_grad()

@@ -214,8 +214,10 @@ def fit_batch(plan: Plan, samples: int, console: Console) -> Plan:
     batch = getattr(plan.model, "batch", 0)
     if batch <= samples or batch != recipes.preset(recipes.find(plan.recipe), plan.preset)[1].batch or samples < 4:
         return plan
-    console.print(f"batch {samples // 2}, because there are only {samples} samples to train on")
-    return dataclasses.replace(plan, model=dataclasses.replace(plan.model, batch=samples // 2))
+    pack = getattr(plan.model, "pack", 1)
+    fitting = max(pack, samples // 2 // pack * pack)
+    console.print(f"batch {fitting}, because there are only {samples} samples to train on")
+    return dataclasses.replace(plan, model=dataclasses.replace(plan.model, batch=fitting))
 
 
 def checked(plan: Plan, source: Source) -> None:

@@ -13,14 +13,17 @@ from sparring.objectives import DIVERGENCES
 from sparring.proofs import fgan, modes, theory
 from sparring.proofs.ladder import RUNGS
 from sparring.proofs.line import GRID, bound, exact, gaussian, integral
-from sparring.proofs.record import Claim, Result, of_claims, page, write
+from sparring.proofs.record import Claim, Result, of_claims, page, quick_look, write
 from sparring.recipes import RECIPES
 
 
 def test_integrated_divergences_have_their_closed_forms() -> None:
-    p, q = gaussian(0.0, 1.0), gaussian(0.8, 1.0)
-    assert exact(DIVERGENCES["kl"], p, q) == pytest.approx(0.32, abs=1e-6)
-    assert exact(DIVERGENCES["reverse-kl"], p, q) == pytest.approx(0.32, abs=1e-6)
+    p, q = gaussian(0.0, 1.0), gaussian(0.8, 0.95)  # not symmetric: log(s) + (1 + m^2) / (2 s^2) - 1/2, and back
+    forward, backward = math.log(0.95) + 1.64 / (2 * 0.9025) - 0.5, -math.log(0.95) + (0.9025 + 0.64) / 2 - 0.5
+    assert exact(DIVERGENCES["kl"], p, q) == pytest.approx(forward, abs=1e-6)
+    assert exact(DIVERGENCES["reverse-kl"], p, q) == pytest.approx(backward, abs=1e-6)
+    assert exact(DIVERGENCES["jeffrey"], p, q) == pytest.approx(forward + backward, abs=1e-6)
+    q = gaussian(0.8, 1.0)
     assert exact(DIVERGENCES["jeffrey"], p, q) == pytest.approx(0.64, abs=1e-6)
     assert exact(DIVERGENCES["pearson"], p, q) == pytest.approx(math.exp(0.64) - 1, abs=1e-6)
     assert exact(DIVERGENCES["neyman"], p, q) == pytest.approx(math.exp(0.64) - 1, abs=1e-6)
@@ -28,6 +31,8 @@ def test_integrated_divergences_have_their_closed_forms() -> None:
     overlap = math.erf(0.8 / 2 / math.sqrt(2))
     assert exact(DIVERGENCES["total-variation"], p, q) == pytest.approx(overlap, abs=1e-5)
     assert integral(p.log_density(GRID).exp()) == pytest.approx(1.0, abs=1e-9)
+    with pytest.raises(ValueError, match="may be infinite"):
+        exact(DIVERGENCES["pearson"], gaussian(0.0, 4.0), gaussian(0.0, 0.4))
 
 
 def test_the_optima_of_the_fgan_table_are_optima() -> None:
@@ -63,12 +68,24 @@ def test_real_points_have_perfect_coverage_and_one_mode_has_not() -> None:
     assert found.modes == 25
     assert found.high_quality == pytest.approx(0.989, abs=0.006)
     assert found.reverse_kl < 0.01
+    assert found.width == pytest.approx(0.974, abs=0.02)
+    assert modes.good(found, 25)
     one = modes.coverage(toy.centres[:1].repeat(100, 1), toy)
     assert (one.modes, one.high_quality) == (1, 1.0)
     assert one.reverse_kl == pytest.approx(math.log(25), abs=1e-5)
+    assert one.width == 0
+    assert math.isfinite(modes.coverage(toy.centres.repeat(7, 1), toy).with_elsewhere)  # not one is elsewhere
     lost = modes.coverage(torch.full((50, 2), 100.0), toy)
     assert (lost.modes, lost.high_quality) == (0, 0.0)
     assert lost.with_elsewhere == pytest.approx(4.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("data", ["ring", "grid"])
+def test_the_centres_of_clusters_alone_do_not_pass(data: str) -> None:
+    found = modes.centroids(data)
+    assert found.modes == TOYS[data].modes  # which is why modes and quality prove nothing by themselves
+    assert found.high_quality > 0.95
+    assert not modes.good(found, TOYS[data].modes)
 
 
 def test_claims_hold_only_when_every_seed_does() -> None:
@@ -84,8 +101,10 @@ def test_claims_hold_only_when_every_seed_does() -> None:
 def test_results_become_files_and_a_page(tmp_path: Path) -> None:
     held = of_claims("one", 2, "First", "How.", [Claim("case", "figure", [1.0, 1.2], high=2.0, target="<= 2")])
     short = Result("two", 1, "Second", "", "sparring prove two", ("a", "b"), [[1, True]], False)
-    for result in (held, short):
+    for result in (held, short, quick_look(held)):
         write(result, tmp_path / "proofs", seconds=3.0)
+    quick = json.loads((tmp_path / "proofs" / "one-quick.json").read_text())
+    assert (quick["passed"], quick["command"]) == (None, "sparring prove one")
     assert json.loads((tmp_path / "proofs" / "one.json").read_text())["passed"] is True
     text = page(tmp_path / "proofs")
     assert text.index("Second") < text.index("First")
@@ -112,6 +131,8 @@ def test_the_command_lists_renders_and_refuses(
     assert all(word in told for word in ("lines", "fgan", "Wasserstein"))
     assert cli.main(["prove", "linse"]) == 2
     assert "did you mean 'lines'" in " ".join(capsys.readouterr().err.split())
+    assert cli.main(["prove", "lines", "--seeds", "0"]) == 2
+    assert "seeds=0 must be at least 1" in " ".join(capsys.readouterr().err.split())
     (tmp_path / "proofs").mkdir()
     assert cli.main(["prove", "--render"]) == 0
     assert (tmp_path / "proofs.md").read_text().startswith("# Proofs")

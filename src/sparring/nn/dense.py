@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from sparring.config import UserError
 from sparring.nn.layers import FourierFeatures, Maxout, Projection, spectral_norm, unchanged, with_label
 
 
@@ -88,6 +89,8 @@ class MaxoutDiscriminator(nn.Module):
         layers: list[nn.Module] = [nn.Flatten()]
         if fourier:
             layers.append(FourierFeatures(math.prod(shape), fourier))
+        if spectral and pieces > 1:
+            raise UserError(f"spectral needs pieces=1, not {pieces}: a maxout layer has no one matrix to normalise")
         wrap = spectral_norm if spectral else unchanged
         for before, after in pairwise(widths):
             plain = [wrap(nn.Linear(before, after)), nn.LeakyReLU(0.2)]

@@ -91,23 +91,16 @@ class Projection(nn.Module):
         return score + (embedded * h).sum(1)
 
 
-class Packed(nn.Module):
-    """Judges several samples at once: (N, C, ...) -> (N / size,) scores of neighbours stacked on their channels.
+def packed(x: Tensor, size: int) -> Tensor:
+    """(N, C, ...) -> (N / size, size C, ...): neighbours stacked on their channels. Lin et al. 2018 (PacGAN).
 
-    Lin et al. 2018 (PacGAN): a generator that lacks modes shows it in a pack sooner than in a sample. The wrapped
-    discriminator takes `size` times the channels; N must be a multiple of `size`.
+    A generator that lacks modes shows it in a pack sooner than in a sample. `UserError` unless N is a multiple.
     """
-
-    def __init__(self, discriminator: nn.Module, size: int) -> None:
-        super().__init__()
-        self.discriminator, self.size = discriminator, size
-
-    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """As the class says; packs have no label."""
-        if len(x) % self.size:
-            raise UserError(f"batch={len(x)} cannot be packed by {self.size}; use a multiple of {self.size}")
-        score: Tensor = self.discriminator(x.reshape(-1, self.size * x.shape[1], *x.shape[2:]), None)
-        return score
+    if size == 1:
+        return x
+    if len(x) % size:
+        raise UserError(f"batch={len(x)} cannot be packed by {size}; use a multiple of {size}")
+    return x.reshape(-1, size * x.shape[1], *x.shape[2:])
 
 
 def packed_shape(shape: Sequence[int], size: int) -> tuple[int, ...]:
@@ -119,8 +112,11 @@ class MinibatchDeviation(nn.Module):
     """(N, C, H, W) -> (N, C + 1, H, W): how much the samples of a group differ, as one more channel.
 
     Karras et al. 2018, section 3: standard deviation over the group, averaged over channels and places. Groups are
-    every N/group-th sample, so N must be a multiple of `group` or smaller than it.
+    every N/group-th sample, so N must be a multiple of `group` or smaller than it. A score then depends on other
+    samples: `two_player` sends real and fake through such a network apart.
     """
+
+    mixes_batch = True
 
     def __init__(self, group: int = 4) -> None:
         super().__init__()

@@ -75,6 +75,7 @@ class ResNetGenerator(nn.Module):
         self.base = (width, *low)
         self.dense = nn.Linear(latent, width * low[0] * low[1])
         nn.init.xavier_uniform_(self.dense.weight)
+        nn.init.zeros_(self.dense.bias)
         self.blocks = nn.Sequential(*(UpBlock(width, width) for _ in range(steps)), nn.BatchNorm2d(width), nn.ReLU())
         self.out = xavier(nn.Conv2d(width, shape[0], 3, padding=1), 1.0)
 
@@ -97,7 +98,10 @@ class ResNetDiscriminator(nn.Module):
         first = DownBlock(shape[0], width, wrap, down=True, first=True)
         rest = [DownBlock(width, width, wrap, down) for down in (True, False, False)]
         self.blocks = nn.Sequential(first, *rest, nn.ReLU())
-        self.head = wrap(nn.Linear(width, 1))
+        head = nn.Linear(width, 1)
+        nn.init.xavier_uniform_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.head = wrap(head)
         self.sum = spectral
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import tempfile
 from collections.abc import Mapping
 from functools import partial
@@ -21,6 +22,7 @@ ENTRANTS: Mapping[str, Mapping[str, Any]] = {
     "r3": {},
 }
 TARGET = 8.0
+FAVOURITE = "dcgan"
 
 
 def entered(name: str, minutes: float, seed: int) -> tuple[float, int]:
@@ -35,27 +37,32 @@ def entered(name: str, minutes: float, seed: int) -> tuple[float, int]:
 
 
 def race(seconds: int, seeds: int, effort: Effort) -> Result:
-    """One table for one budget; the best must reach `TARGET` in five minutes."""
+    """One table for one budget; the favourite, named beforehand, must reach `TARGET` in five minutes."""
     budget = seconds / 60 if effort == "full" else seconds / 600
-    rows: list[list[Any]] = []
-    for name in ENTRANTS:
-        runs = [entered(name, budget, seed) for seed in range(seeds)]
-        each = sorted(times for times, _ in runs)
-        rows.append([name, round(each[len(each) // 2], 1), ", ".join(f"{times:.1f}" for times, _ in runs), runs[0][1]])
-    held = min(max(float(t) for t in row[2].split(", ")) for row in rows) <= TARGET
+    runs = {name: [entered(name, budget, seed) for seed in range(seeds)] for name in ENTRANTS}
+    rows = [
+        [
+            name,
+            round(statistics.median(times for times, _ in of), 1),
+            ", ".join(f"{times:.1f}" for times, _ in of),
+            ", ".join(f"{rounds:,}" for _, rounds in of),
+        ]
+        for name, of in runs.items()
+    ]
+    held = max(times for times, _ in runs[FAVOURITE]) <= TARGET
     text = (
         "No labels. Rounds are fitted to the time before training, on as many threads as are faster; training alone "
         "counts. Fréchet distance of 10,000 samples on the project's own judge of MNIST, divided by the floor."
     )
     if seconds == 300:
-        text += f" Target: the best within {TARGET:g} x floor on every seed."
+        text += f" Target: {FAVOURITE} within {TARGET:g} x floor on every seed."
     return Result(
         f"race-{seconds}",
         60 + seconds // 100,
         f"MNIST without labels in {seconds} seconds by the clock",
         text,
         f"sparring prove race-{seconds} --full",
-        ("recipe", "x floor, median", "each seed", "rounds of seed 0"),
+        ("recipe", "x floor, median", "each seed", "rounds"),
         rows,
         held if seconds == 300 and effort == "full" else None,
     )

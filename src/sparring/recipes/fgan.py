@@ -6,8 +6,9 @@
 
 Names: total-variation, kl, reverse-kl, pearson, neyman, squared-hellinger, jeffrey, jensen-shannon, gan. The generator
 lowers the variational bound itself; `NAME-alternative` raises E_Q[T] instead, which does not saturate (section 3.2).
-With `of_convex` your own f needs no conjugate. Networks as in section 4.2: G with two layers of 1,200, batch norm and
-ReLU, tanh for pictures; V with two layers of 240; uniform latents; Adam 2e-4, beta1 .5.
+With `of_convex` your own f needs no conjugate. `classic`: section 4.2's sizes, G with two layers of 1,200, batch norm
+and ReLU, V with two of 240, uniform latents, Adam 2e-4 with beta1 .5; pictures end in tanh, V has leaky ReLU where the
+paper has ELU, and the batch is 256. `tuned` averages the generator.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sparring.duel import Duel, duel
 from sparring.game import Game
 from sparring.nn.dense import DenseDiscriminator, DenseGenerator
 from sparring.optimizers import Adam
+from sparring.schedules import Number
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,15 @@ class Config(Duel):
     """The generator's optimizer."""
     discriminator: Adam = field(default_factory=lambda: Adam(2e-4, 0.5, 0.999))
     """The variational function's optimizer."""
+    share_fakes: bool = False
+    """Both players judge the same fakes in a round."""
     decay: float = 1.0
     """Progress from which the learning rates fall; 1 keeps them."""
-    average: float = 0.995
+    average: Number = 0.0
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
 
 
-PRESETS: Mapping[str, Config] = {"classic": Config()}
+PRESETS: Mapping[str, Config] = {"tuned": Config(share_fakes=True, average=0.995), "classic": Config()}
 
 
 def data(config: Config, source: Source) -> Source:

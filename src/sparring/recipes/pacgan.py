@@ -21,9 +21,10 @@ from sparring.data.source import About, Source
 from sparring.duel import Duel, duel
 from sparring.game import Game
 from sparring.nn.dense import DenseGenerator, MaxoutDiscriminator
-from sparring.nn.layers import Packed, normal_init, packed_shape
+from sparring.nn.layers import normal_init, packed_shape
 from sparring.nn.pairs import Sizes, discriminator_for, generator_for
 from sparring.optimizers import Adam
+from sparring.schedules import Number
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Config(Duel):
     """The discriminator's optimizer."""
     decay: float = 1.0
     """Progress from which the learning rates fall; 1 keeps them."""
-    average: float = 0.0
+    average: Number = 0.0
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
     share_fakes: bool = False
     """Both players judge the same fakes in a round."""
@@ -90,6 +91,8 @@ def build(config: Config, about: About) -> Game:
     """A generator, and a discriminator of packs."""
     shape = packed_shape(about.shape, config.pack)
     if len(about.shape) == 3:
+        if config.spectral or config.fourier:
+            raise UserError("spectral and fourier are for points; for pictures use the recipe sngan")
         generator = generator_for(about.shape, config.latent, config.sizes)
         judge = discriminator_for(shape, config.sizes, spectral=False)
     else:
@@ -100,4 +103,4 @@ def build(config: Config, about: About) -> Game:
         if config.pieces > 1:  # as published
             generator.apply(normal_init(0.02))
             judge.apply(normal_init(0.02))
-    return duel(config, about, generator, Packed(judge, config.pack))
+    return duel(config, about, generator, judge, config.pack)

@@ -8,7 +8,8 @@ Which of a pair is the real one (softplus of the difference of scores), both gra
 networks with grouped convolutions and Fixup initialisation, no tanh; learning rate, gamma, beta2 and the half-life of
 the average follow cosine ramps over the burn-in. `paper`: table 9, Stacked MNIST (batch 512, widths of 768, 10 million
 samples); `small` and `tiny` have fewer channels, larger steps and a burn-in that fits their length. Differences: both
-players see the same reals and fakes in a round (`--no-share-fakes` draws fakes anew).
+players see the same reals and fakes in a round (`--no-share-fakes` draws fakes anew), and the paper's augmentation is
+left to `--discriminator-augment.p from=0,to=.3,over=.1,shape=cosine`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Config(Duel):
     """Progress from which the learning rates fall further; 1 leaves them to their schedules."""
     half_life: Number = field(default_factory=lambda: cosine(0.0, 10_000.0, 0.3))
     """Samples after which an old weight counts half in the average."""
-    average: float = 0.0
+    average: Number = 0.0
     """Unused here: half_life decides."""
     width: int = 16
     """Channels at full size, doubling towards the smallest map up to `top`."""

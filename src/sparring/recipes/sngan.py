@@ -4,8 +4,8 @@
     sparring train sngan --data my_pictures --size 32 --preset resnet
 
 Hinge loss, one power iteration per pass, Adam with beta1 0. `resnet` is the paper's CIFAR-10 setting: G of 256 and D
-of 128 channels with sum pooling, five D steps, 2e-4, rates falling to 0 on a line, 128 fakes per G step. `tuned`:
-plain convolutions, one step each, rates of 2e-3 and 4e-3, averaged weights.
+of 128 channels with sum pooling, five D steps, 2e-4, rates falling to 0 on a line, 128 fakes per G step (without the
+code's uniform noise on real pixels). `tuned`: plain convolutions, one step each, rates of 2e-3 and 4e-3, averages.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ PRESETS: Mapping[str, Config] = {
         generator=Adam(2e-4, 0.0, 0.9),
         discriminator=Adam(2e-4, 0.0, 0.9),
         decay=0.0,
+        decay_to=0.0,
         average=0.0,
         share_fakes=False,
         generator_batch=2,

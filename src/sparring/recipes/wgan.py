@@ -4,8 +4,8 @@
     sparring train wgan --data ring --penalty.clip 0.1
 
 Algorithm 1: five critic steps per generator step, weights within +-.01, RMSProp 5e-5 (here Adam with beta1 0, which
-is RMSProp with its start corrected), batch 64, no batch norm in the critic. Kept because the idea starts here: clipping
-makes critics of low capacity and is slow, and `wgan_gp`, `sngan` and `r3` do better.
+is RMSProp with its start corrected), batch 64; our critic has no batch norm. Kept because the idea starts here:
+clipping makes critics of low capacity and is slow, and `wgan_gp`, `sngan` and `r3` do better.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sparring.duel import Duel, Penalties, duel
 from sparring.game import Game
 from sparring.nn.pairs import Sizes, discriminator_for, generator_for
 from sparring.optimizers import Adam
+from sparring.schedules import Number
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Config(Duel):
     """The critic's optimizer."""
     decay: float = 1.0
     """Progress from which the learning rates fall; 1 keeps them."""
-    average: float = 0.0
+    average: Number = 0.0
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
     share_fakes: bool = False
     """Both players judge the same fakes in a round."""
