@@ -242,14 +242,14 @@ def measured() -> dict[str, dict[str, str]]:
 PURPOSES: Mapping[str, Mapping[str, str]] = {
     "README.md": {
         "head": "| system | what | training on MNIST | score |",
-        "mlp": "the first GAN, fully connected; no labels (preset `classic`)",
+        "mlp": "the first GAN, fully connected; no labels needed",
         "dcgan": "convolutional, any size of picture; no labels",
         "cdcgan": "by class, on demand",
         "classifier": "what a picture shows; the judge",
     },
     "README.zh-CN.md": {
         "head": "| 系统 | 是什么 | 在 MNIST 上训练 | 得分 |",
-        "mlp": "最早的 GAN，全连接；不需要标签（`classic` 预设）",
+        "mlp": "最早的 GAN，全连接；不需要标签",
         "dcgan": "卷积，任意尺寸的图片；不需要标签",
         "cdcgan": "按类别生成，要什么给什么",
         "classifier": "图片里是什么；也是评判者",
