@@ -134,7 +134,7 @@ def earth(distance: float, seed: int, rounds: int, weight: float = 10.0, bent: b
         value = wasserstein.discriminator(network(real), network(fake)).mean()
         return {"objective": value, "penalty": weight * gradient_penalty(network, real, fake).mean()}
 
-    stream = draws(seed, 1024, real=strip(0.0), fake=strip(distance))
+    stream = draws(seed, 512, real=strip(0.0), fake=strip(distance))
     train(critic_only(network, loss, 1e-3), stream, Train(rounds, seed))
     return felt(network, distance, wasserstein)
 
@@ -160,11 +160,11 @@ def claims_at(distance: float, js: Sequence[Felt], w: Sequence[Felt]) -> list[Cl
 
 def lines(seeds: int, effort: Effort) -> Result:
     """Two lines that do not overlap: Jensen-Shannon is blind to their distance, Wasserstein is their distance."""
-    rounds = 3000 if effort == "full" else 1000
+    rounds = 2000 if effort == "full" else 500
     claims = []
     seen: dict[str, tuple[list[float], list[float]]] = {"Jensen-Shannon": ([], []), "Wasserstein": ([], [])}
     for distance in DISTANCES:
-        js = [jensen(distance, seed, rounds // 3) for seed in seeds_of(seeds)]
+        js = [jensen(distance, seed, rounds // 2) for seed in seeds_of(seeds)]
         w = [earth(distance, seed, rounds) for seed in seeds_of(seeds)]
         claims += claims_at(distance, js, w)
         for (estimates, slopes), of in zip(seen.values(), (js, w), strict=True):
