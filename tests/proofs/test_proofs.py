@@ -1,3 +1,4 @@
+import dataclasses
 import importlib
 import json
 import math
@@ -9,8 +10,9 @@ import torch
 from sparring import cli, proofs
 from sparring.data import Data, open_data
 from sparring.data.toys import TOYS
+from sparring.metrics.features import Extractor
 from sparring.objectives import DIVERGENCES
-from sparring.proofs import fgan, modes, theory
+from sparring.proofs import fgan, modes, stacked, theory
 from sparring.proofs.ladder import RUNGS
 from sparring.proofs.line import GRID, bound, exact, gaussian, integral
 from sparring.proofs.record import Claim, Result, of_claims, page, quick_look, write
@@ -136,3 +138,27 @@ def test_the_command_lists_renders_and_refuses(
     (tmp_path / "proofs").mkdir()
     assert cli.main(["prove", "--render"]) == 0
     assert (tmp_path / "proofs.md").read_text().startswith("# Proofs")
+
+
+def test_modes_of_triples_are_counted_from_what_the_judge_names() -> None:
+    def run(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        number = images[:, :, 0, 0].long() @ torch.tensor([100, 10, 1])
+        return number[:, None].float(), torch.nn.functional.one_hot(number, 1000).float()
+
+    judge = Extractor("test", "", run)
+    images = torch.zeros(3000, 3, 2, 2, dtype=torch.uint8)
+    images[:, :, 0, 0] = torch.cartesian_prod(*[torch.arange(10)] * 3).repeat(3, 1)
+    every = stacked.count(judge, images)
+    assert (every.modes, every.kl) == (1000, pytest.approx(0.0, abs=1e-6))
+    few = stacked.count(judge, images[:10])  # 000 to 009
+    assert (few.modes, few.kl) == (10, pytest.approx(math.log(100), abs=1e-5))
+
+
+def test_the_cells_of_the_ablation_differ_in_their_loss_alone() -> None:
+    best = stacked.config_of(stacked.BEST, 7)
+    for cell, (objective, both) in stacked.CELLS.items():
+        config = stacked.config_of(cell, 7)
+        assert set(config.penalty.chosen()) == ({"r1", "r2"} if both else {"r1"})
+        assert config.objective == objective
+        same = dataclasses.replace(config, objective=best.objective, penalty=best.penalty)
+        assert same == best
