@@ -110,7 +110,7 @@ def test_inspect_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFixt
     [
         (["trian"], "did you mean 'train'"),
         (["train", "dcgna"], "did you mean 'dcgan'"),
-        (["train", "--data", "mnist"], "the recipe comes first"),
+        (["train", "--data", "ring"], "recipe mlp"),
         (["train", "dcgan", "--preset", "tunned"], "did you mean 'tuned'"),
         (["train", "dcgan", "--preset"], "needs a value"),
         (["train", "dcgan", "--objective", "hing"], "did you mean 'hinge'"),
@@ -147,3 +147,14 @@ def test_help_teaches_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_config_of_another_recipe_is_refused(trained: Path) -> None:
     with pytest.raises(UserError, match="of the recipe cdcgan"):
         cli.parsed_plan("dcgan", ["--config", str(trained / "config.json")])
+
+
+def test_without_a_recipe_it_is_that_of_the_config_or_the_default(tmp_path: Path) -> None:
+    short = ["--rounds", "2", "--batch", "8", "--no-evaluate", "--threads", "1", "--snapshots", "0"]
+    where = ["--runs", str(tmp_path)]
+    assert cli.main(["train", "--data", "digits", *short, *where, "--name", "one"]) == 0
+    assert json.loads((tmp_path / "one" / "config.json").read_text())["recipe"] == "dcgan"
+    assert cli.main(["train", "mlp", *short, *where, "--name", "two"]) == 0
+    config = str(tmp_path / "two" / "config.json")
+    assert cli.main(["train", "--config", config, *where, "--name", "three"]) == 0
+    assert json.loads((tmp_path / "three" / "config.json").read_text())["recipe"] == "mlp"

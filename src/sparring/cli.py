@@ -21,10 +21,13 @@ from sparring.config import UserError, did_you_mean
 if TYPE_CHECKING:
     from sparring.runs import Plan
 
+DEFAULT_RECIPE = "dcgan"
+"""For pictures with or without labels: the best of those that need none, as far as is proven."""
+
 OVERVIEW = """\
 sparring: train, judge, explore and ship generative adversarial networks.
 
-  sparring train RECIPE [--data NAME|FOLDER|ZIP] [--any.field value]   train; results go to runs/
+  sparring train [RECIPE] [--data NAME|FOLDER|ZIP] [--any.field value]   train; results go to runs/
   sparring resume RUN                 go on with a run that was stopped
   sparring sample RUN [--label 7]     pictures from a trained run
   sparring evaluate RUN               judge it against held-out data
@@ -42,8 +45,9 @@ Start with:  sparring train cdcgan        (real handwritten digits, no download,
 def train(arguments: Sequence[str]) -> None:
     """Train a recipe."""
     usage = (
-        "usage: sparring train RECIPE [--preset NAME] [--config run/config.json] [--data NAME|FOLDER|ZIP] "
-        "[--any.field value]\n"
+        "usage: sparring train [RECIPE] [--preset NAME] [--config run/config.json] [--data NAME|FOLDER|ZIP] "
+        "[--any.field value]\n\n"
+        f"Without a recipe: that of --config, else {DEFAULT_RECIPE}.\n"
     )
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage)
@@ -52,11 +56,18 @@ def train(arguments: Sequence[str]) -> None:
         return
     from sparring import session
 
-    recipe, rest = arguments[0], list(arguments[1:])
-    if recipe.startswith("-"):
-        raise UserError(f"the recipe comes first: sparring train RECIPE {recipe} ...; see sparring recipes")
-    plan = parsed_plan(recipe, rest)
+    named = not arguments[0].startswith("-")
+    rest = list(arguments[named:])
+    plan = parsed_plan(arguments[0] if named else recipe_of(rest), rest)
     print(session.start_run(plan, Console(stderr=True)).path)
+
+
+def recipe_of(arguments: Sequence[str]) -> str:
+    """The recipe of a command that names none: its --config's, else the one for pictures of any kind."""
+    from sparring.runs import read_written
+
+    config = taken(list(arguments), "--config")
+    return read_written(Path(config)).recipe if config is not None else DEFAULT_RECIPE
 
 
 def parsed_plan(recipe_name: str, arguments: list[str]) -> Plan:
