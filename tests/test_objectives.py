@@ -1,7 +1,9 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from sparring.objectives import (
@@ -139,6 +141,26 @@ def test_your_own_convex_function_needs_no_conjugate() -> None:
     real, fake = torch.randn(8), torch.randn(8)
     kl = DIVERGENCES["kl"].objective()  # T = v there, log(p/q) = v - 1 here
     torch.testing.assert_close(own.discriminator(real - 1, fake - 1), kl.discriminator(real, fake))
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda u: -u * torch.log(u), "strictly convex"),
+        (lambda u: (u - 1).abs() / 2, "strictly convex"),
+        (torch.sin, "strictly convex"),
+        (lambda u: math.log(u), "torch's functions"),
+        (lambda u: 3.0, "torch's functions"),
+    ],
+)
+def test_an_f_that_is_no_divergence_is_told_why(f: Callable[[Tensor], Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        of_convex(f)
+
+
+@pytest.mark.parametrize("f", [lambda u: (u - 1) ** 2, lambda u: u**2 - 1, lambda u: (1 - u) ** 2 / u])
+def test_steep_functions_pass_the_check(f: Callable[[Tensor], Tensor]) -> None:
+    check_objective(of_convex(f).objective())
 
 
 def test_relativistic_losses_see_differences_only() -> None:

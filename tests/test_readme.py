@@ -64,6 +64,11 @@ def test_the_python_of_the_readme_works(capsys: pytest.CaptureFixture[str]) -> N
     assert "report.html" in capsys.readouterr().out
 
 
+def test_the_convex_function_of_the_readme_passes_its_check() -> None:
+    (code,) = (b for b in blocks(ENGLISH, "python") if b.startswith("# my_convex.py"))
+    exec(compile(code, "my_convex.py", "exec"), {})
+
+
 def test_ci_calls_the_commands_of_the_readme() -> None:
     first = blocks(ENGLISH, "sh")[0]
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]

@@ -222,7 +222,12 @@ def test_augmentations_that_cannot_be_are_refused(pictures: Path, tmp_path: Path
     for plan, of, model, message in (
         (ring, ring_source, {"discriminator_augment": ada}, "points, not pictures"),
         (digits, source, {"discriminator_augment": both}, "exclude each other"),
-        (digits, source, {"discriminator_augment": ada, "penalty": Penalties(r1=1.0, difference=True)}, "differences"),
+        (
+            digits,
+            source,
+            {"discriminator_augment": ada, "penalty": Penalties(r1=1.0, difference=True)},
+            "each in its own way",
+        ),
     ):
         changed = dataclasses.replace(plan, model=dataclasses.replace(plan.model, **model))
         with pytest.raises(UserError, match=message):
@@ -295,6 +300,14 @@ def test_a_run_resumes_in_the_middle_of_its_ramps(pictures: Path, tmp_path: Path
     play(second, 4)
     after, resumed = (checkpoint.tensors_of(job.game, job.state) for job in (whole, second))
     assert all(torch.equal(after[name], resumed[name]) for name in after)
+
+
+@pytest.mark.parametrize("penalty", [Penalties(r1=1.0, r2=1.0, difference=True), Penalties(consistency=1.0)])
+def test_penalties_that_look_twice_take_labels(penalty: Penalties, pictures: Path, tmp_path: Path) -> None:
+    plan, source = plan_of("cdcgan", "tuned", {"data": "digits"}, pictures)
+    plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, penalty=penalty))
+    losses = play(job_of(plan, source, tmp_path), 2)
+    assert all(losses[f"discriminator/{name}"] > 0 for name in penalty.chosen())
 
 
 def test_an_objective_without_a_bound_on_the_slope_is_refused(pictures: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from sparring.config import UserError, from_json, to_json
+from sparring.config import check_limits, from_json, to_json
 from sparring.optimizers import Adam
 from sparring.schedules import Schedule, at, ever, parse, written
 
@@ -30,6 +30,9 @@ def test_text_json_and_value_are_the_same_schedule() -> None:
         ("from=1,to=2,shape=square", "not linear or cosine"),
         ("from=1,until=2", "until"),
         ("x", "convert"),
+        ("from=1,to=", "must be numbers"),
+        ("from=1,from=2,to=1", "each of its parts once"),
+        ("from=1,to=2,after=.9,over=.5", "within the run"),
     ],
 )
 def test_a_wrong_schedule_says_what_is_wrong(text: str, message: str) -> None:
@@ -38,9 +41,9 @@ def test_a_wrong_schedule_says_what_is_wrong(text: str, message: str) -> None:
 
 
 def test_a_ramp_that_cannot_be_is_refused() -> None:
-    with pytest.raises(UserError, match="over must be"):
+    with pytest.raises(ValueError, match="over in"):
         Schedule(1.0, 2.0, 0.0)
-    with pytest.raises(UserError, match="finite"):
+    with pytest.raises(ValueError, match="finite"):
         Schedule(float("nan"), 2.0)
     assert ever(Schedule(0.0, 1.0))
     assert not ever(0.0)
@@ -55,3 +58,7 @@ def test_an_optimizer_is_steered() -> None:
     group = optimizer.param_groups[0]
     assert group["lr"] == pytest.approx(0.05)
     assert group["betas"] == pytest.approx((0.0, 0.945))
+
+
+def test_a_rate_may_fall_to_zero() -> None:
+    check_limits(Adam(Schedule(1e-3, 0.0)))

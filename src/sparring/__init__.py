@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sparring.data import Data, Source, open_data
     from sparring.engine import State, Train, rounds, update
     from sparring.game import Game, Loss, Player, two_player
-    from sparring.objectives import Objective
+    from sparring.objectives import Objective, of_convex
     from sparring.session import Run, load, resume, train
 
 _HOME = {
@@ -27,13 +27,13 @@ _HOME = {
     "Data": "data", "Source": "data", "open_data": "data",
     "State": "engine", "Train": "engine", "rounds": "engine", "update": "engine",
     "Game": "game", "Loss": "game", "Player": "game", "two_player": "game",
-    "Objective": "objectives",
+    "Objective": "objectives", "of_convex": "objectives",
     "Run": "session", "load": "session", "resume": "session", "train": "session",
 }  # fmt: skip
 
 __all__ = [
     "Data", "Game", "Loss", "Objective", "Player", "Run", "Source", "State", "Train", "UserError",
-    "load", "open_data", "resume", "rounds", "train", "two_player", "update",
+    "load", "of_convex", "open_data", "resume", "rounds", "train", "two_player", "update",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Nothing here imports torch before it is needed, so that `sparring --help` answer
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -382,7 +383,13 @@ def prove(arguments: Sequence[str]) -> None:
             raise UserError(f"seeds={seeds} must be at least 1")
         folder = Path(into).resolve()
         page_at = folder.parent / f"{folder.name}.md"
-        held = [] if render else [_prove(name, seeds, full, folder) for name in names or PROOFS]
+        if render and (names or not folder.is_dir()):
+            raise UserError(f"--render makes the page of all results in into={into}, a folder that is there; no names")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UserError(f"into={into} is not a folder that can be written to; give another")
+        held = [] if render else [_prove(name, seeds, full, folder) for name in dict.fromkeys(names or PROOFS)]
         from sparring.proofs.record import page
 
         page_at.write_text(page(folder), encoding="utf-8")

@@ -223,6 +223,8 @@ def check_limits(settings: Any, path: str = "") -> None:
         if f.name in LIMITS:
             low, high = LIMITS[f.name]
             ends = [getattr(value, end, value) for end in ("start", "to")]  # of a schedule
+            if f.name == "lr" and ends[0] > 0 == ends[1]:
+                ends.pop()  # a rate may fall to 0, and may not be it
             for number in value if isinstance(value, tuple) else ends:
                 if number is not None and not low <= number <= high:
                     raise UserError(f"{name}={number} is out of range; give a number from {low:g} to {high:g}")

@@ -16,9 +16,9 @@ from sparring.average import Average, HalfLife
 from sparring.config import UserError, Withheld, resolve
 from sparring.data.loader import Augment
 from sparring.data.source import About
-from sparring.game import Game, Latent, Loss, two_player
+from sparring.game import Game, Latent, Loss, refuse_lazy_pairs, two_player
 from sparring.nn.layers import SpectralNorm
-from sparring.objectives import OBJECTIVES, Objective, check_losses
+from sparring.objectives import OBJECTIVES, Objective, check_objective
 from sparring.optimizers import Adam
 from sparring.penalties import Penalty
 from sparring.schedules import Number, Schedule, at, ever
@@ -29,9 +29,9 @@ class Penalties:
     """What keeps the discriminator smooth. Weights; 0 is off. Not with batch norm in the discriminator."""
 
     r1: Number = 0.0
-    """Gamma of R1, its gradient at real samples; multiplies half the square."""
+    """Gamma of R1, its gradient at real samples; multiplies half the square. Typical: .1 to 10."""
     r2: Number = 0.0
-    """Gamma of R2, its gradient at fakes."""
+    """Gamma of R2, its gradient at fakes; with a relativistic objective use both, alike."""
     gradient: Number = 0.0
     """Lambda of the gradient penalty between real and fake (WGAN-GP: 10)."""
     centre: float = 1.0
@@ -39,13 +39,13 @@ class Penalties:
     one_sided: bool = False
     """The gradient penalty forgives shorter ones."""
     dragan: Number = 0.0
-    """Lambda of DRAGAN, around real samples."""
+    """Lambda of DRAGAN, around real samples. Typical: 10."""
     consistency: Number = 0.0
-    """Lambda of (D(shifted) - D(x))^2 on real and fake: pictures only."""
+    """Lambda of (D(shifted) - D(x))^2 on real and fake: pictures only. Typical: 10."""
     difference: bool = False
     """R1 and R2 by finite differences: cheaper and noisier, no second derivative."""
     every: int = 1
-    """Act in every so many-th round only, as a step of their own, and weigh so much more."""
+    """Lazy: act in every so many-th round only, that many times as strong; not with relativistic objectives."""
     clip: float = 0.0
     """Keep every weight of the discriminator within +- this (WGAN: .01)."""
 
@@ -118,7 +118,9 @@ class Duel:
     uniform: bool = False
     """Latents uniform in [-1, 1] instead of normal."""
     objective: str = "hinge"
-    """non-saturating, hinge, least-squares, wasserstein, relativistic, kl, ... or your own as `file.py:name`."""
+    """non-saturating, minimax, least-squares, hinge, wasserstein, relativistic, relativistic-average; an f-divergence
+    (total-variation, kl, reverse-kl, pearson, neyman, squared-hellinger, jeffrey, jensen-shannon, gan; NAME-alternative
+    does not saturate); or your own as `file.py:name`."""
     penalty: Penalties = field(default_factory=Penalties)
     """What keeps the discriminator smooth."""
     discriminator_steps: int = 1
@@ -146,9 +148,11 @@ class Duel:
 
 
 def check_own(config: Duel, objective: Objective) -> None:
-    """`UserError` for an objective that cannot be trained with."""
+    """`UserError` for an objective of one's own that cannot be trained with."""
+    if config.objective in OBJECTIVES:
+        return
     try:
-        check_losses(objective)
+        check_objective(objective)
     except Exception as error:  # whatever the user's own code raises
         told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise UserError(f"objective={config.objective}: {told}") from error
@@ -157,11 +161,13 @@ def check_own(config: Duel, objective: Objective) -> None:
 def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Module, pack: int = 1) -> Game:
     """The game of these networks under these numbers; with `pack`, the discriminator takes so many samples at once."""
     objective = resolve(config.objective, OBJECTIVES, "objective")
-    chosen = config.penalty.chosen()
+    chosen = checked_penalties(config, about)
     if not isinstance(objective, Withheld):
         check_own(config, objective)
         check_slope(config, objective, discriminator)
     lazy = config.penalty.every if chosen else 1
+    if lazy > 1 and not isinstance(objective, Withheld):
+        refuse_lazy_pairs(objective, lazy)
     judge = lazily(config.discriminator, lazy, config.discriminator_steps)
     optimizers = [config.generator.over(generator.parameters()), judge.over(discriminator.parameters())]
     changes = config.discriminator_augment.module()
@@ -191,6 +197,11 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
 
 def averaging(config: Duel) -> Average | HalfLife | None:
     """How the averaged generator follows, if there is one."""
+    if ever(config.half_life) and ever(config.average):
+        raise UserError(
+            f"average={config.average} and half_life={config.half_life} both say how the generator is averaged; "
+            "use one: --half-life 0, or --average 0"
+        )
     if ever(config.half_life):
         return HalfLife(config.half_life, config.batch * config.discriminator_steps)
     return Average(config.average) if ever(config.average) else None
@@ -216,7 +227,8 @@ def lazily(settings: Adam, every: int, steps: int) -> Adam:
         return settings
     if not (isinstance(settings.lr, float | int) and isinstance(settings.beta2, float | int)):
         raise UserError(
-            "penalty.every: lazy penalties change the optimizer's numbers, which must not be schedules then"
+            f"penalty.every={every} changes discriminator.lr and discriminator.beta2, which must be numbers then, "
+            "not schedules; use --penalty.every 1, or plain numbers"
         )
     share = every * steps / (every * steps + 1)
     return replace(settings, lr=settings.lr * share, beta1=settings.beta1**share, beta2=settings.beta2**share)
@@ -244,9 +256,22 @@ def steering(
     return on_round
 
 
+def checked_penalties(config: Duel, about: About) -> dict[str, tuple[Number, Penalty]]:
+    """The chosen penalties. `UserError` for settings of penalties that are off, and for pictures' ones on points."""
+    penalty, chosen = config.penalty, config.penalty.chosen()
+    if penalty.every > 1 and not chosen:
+        raise UserError(f"penalty.every={penalty.every} has no effect without a penalty, such as --penalty.r1 1")
+    if (penalty.one_sided or penalty.centre != 1) and "gradient penalty" not in chosen:
+        raise UserError("penalty.centre and penalty.one_sided have no effect without --penalty.gradient 10")
+    if "consistency" in chosen and len(about.shape) != 3:
+        raise UserError(f"penalty.consistency shifts pictures, and --data {about.name} has points; leave it out")
+    return chosen
+
+
 def check_slope(config: Duel, objective: Objective, discriminator: nn.Module) -> None:
     """`UserError` for an objective that needs a bounded slope, where nothing bounds it."""
-    bounded = config.penalty.clip or config.penalty.chosen()
+    penalty = config.penalty
+    bounded = penalty.clip or any(at(p, 1) > 0 for p in (penalty.r1, penalty.r2, penalty.gradient, penalty.dragan))
     if objective.lipschitz and not bounded and not any(isinstance(m, SpectralNorm) for m in discriminator.modules()):
         raise UserError(
             f"objective={config.objective} says nothing unless the discriminator's slope is bounded: use "
@@ -260,10 +285,10 @@ def check_augment(config: Duel, about: About, pack: int) -> None:
         raise UserError(f"discriminator_augment: not with packs (pack={pack}), whose channels are several samples")
     if len(about.shape) != 3:
         raise UserError(f"discriminator_augment: --data {about.name} has points, not pictures; leave it out")
-    if config.penalty.difference:
+    if config.penalty.difference or ever(config.penalty.consistency):
         raise UserError(
-            "penalty.difference: finite differences compare two scores of nearly the same picture, and random "
-            "augmentation would change each in its own way; use the exact penalties (--no-penalty.difference)"
+            "penalty.difference and penalty.consistency compare two scores of nearly the same picture, and random "
+            "augmentation would change each in its own way; leave them or discriminator_augment out"
         )
 
 

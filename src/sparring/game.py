@@ -204,9 +204,15 @@ class _TwoPlayer:
     def penalty_terms(self, real: Tensor, fake: Tensor, label: Tensor | None) -> dict[str, Tensor]:
         real, fake = packed(real, self.pack), packed(fake, self.pack)  # a score is of a pack, and so is its slope
         often = 1 if self.lazy == 1 else self.lazy * self.steps
+
+        def score(x: Tensor) -> Tensor:  # a penalty may look at several versions of every sample at once
+            repeated = None if label is None else label.repeat(len(x) // len(real))
+            out: Tensor = self.discriminator(x, repeated)
+            return out
+
         terms = {}
         for name, (weight, penalty) in self.penalties.items():
-            terms[name] = often * weight * penalty(lambda x: self.discriminator(x, label), real, fake).mean()
+            terms[name] = often * weight * penalty(score, real, fake).mean()
         return terms
 
     def penalty_loss(self, batch: Batch) -> Loss:
@@ -237,7 +243,13 @@ def _refuse_what_is_known_to_fail(
             f"{', '.join(penalties)}: a gradient penalty assumes that a score depends on its own sample alone, and "
             "this discriminator has batch norm (Gulrajani et al. 2017, section 4); use a network without it"
         )
-    if penalties and lazy > 1 and objective.paired:
+    if penalties and lazy > 1:
+        refuse_lazy_pairs(objective, lazy)
+
+
+def refuse_lazy_pairs(objective: Objective, lazy: int) -> None:
+    """`UserError` for lazy penalties under an objective of pairs."""
+    if objective.paired:
         raise UserError(
             f"every={lazy}: lazy penalties make an objective of pairs (relativistic) fail altogether on Stacked MNIST "
             "and points, and train worse elsewhere (Huang et al. 2024, appendix E); use every=1"

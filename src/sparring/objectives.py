@@ -59,6 +59,33 @@ def check_losses(objective: Objective) -> None:
             raise ValueError(f"the {name}'s loss {why}")
 
 
+def check_objective(objective: Objective) -> None:
+    """Raise ValueError unless the objective can drive a game.
+
+    Both losses keep one value per sample; at score 1/2 (0 is where
+    least squares wants fakes to be) the discriminator wants real scores up and fake ones down,
+    and the generator wants fake ones up; everything is finite for scores up to 50 in size.
+    """
+    check_losses(objective)
+    real, fake = (torch.full((5,), 0.5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    loss = objective.discriminator(real, fake)
+    raise_real, lower_fake = torch.autograd.grad(loss.sum(), (real, fake))
+    _require(bool((raise_real < 0).all()), "the discriminator does not want real scores to rise")
+    _require(bool((lower_fake > 0).all()), "the discriminator does not want fake scores to fall")
+    seen = real.detach() if objective.paired else torch.full_like(real, torch.nan)
+    loss = objective.generator(seen, fake)
+    (raise_fake,) = torch.autograd.grad(loss.sum(), fake)
+    _require(bool((raise_fake < 0).all()), "the generator does not want fake scores to rise")
+    large = torch.tensor([-50.0, 50.0])
+    extremes: list[Tensor] = [objective.discriminator(large, large.flip(0)), objective.generator(large, large.flip(0))]
+    _require(all(bool(torch.isfinite(value).all()) for value in extremes), "a loss is not finite for scores of +-50")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
 # Goodfellow et al. 2014, equation 1. log D = -softplus(-score); both players act on the same value.
 minimax = Objective(
     discriminator=lambda real, fake: softplus(-real) + softplus(fake),
@@ -143,9 +170,11 @@ class Divergence:
 
 
 def of_convex(f: Callable[[Tensor], Tensor]) -> Divergence:
-    """The divergence of your own convex f: differentiable twice on u > 0 and strictly convex, with f(1) = 0.
+    """The divergence of your own f, made of torch functions: differentiable twice on u > 0 and strictly convex.
 
-    No conjugate is needed: the score is read as v = log(p/q), so T = f'(e^v) and f*(T) = e^v f'(e^v) - f(e^v).
+    No conjugate is needed: the score is read as v = log(p/q), so T = f'(e^v) and f*(T) = e^v f'(e^v) - f(e^v). Scores
+    beyond +-30 count as +-30, so that powers of u stay finite. f(1) should be 0, or values are off by it. ValueError
+    for an f that is not strictly convex.
     """
 
     def slope(u: Tensor) -> Tensor:
@@ -154,11 +183,25 @@ def of_convex(f: Callable[[Tensor], Tensor]) -> Divergence:
             (gradient,) = torch.autograd.grad(f(at).sum(), at, create_graph=True)
         return gradient
 
+    def ratio(score: Tensor) -> Tensor:
+        return torch.exp(score.clamp(-30, 30))
+
     def conjugate(score: Tensor) -> Tensor:
-        u = torch.exp(score)
+        u = ratio(score)
         return u * slope(u) - f(u)
 
-    return Divergence(f, lambda score: slope(torch.exp(score)), conjugate)
+    grid = torch.linspace(-4, 4, 81, dtype=torch.float64).exp()
+    try:
+        if f(grid).shape != grid.shape:
+            raise ValueError("it must give a value for each u")
+        rising = slope(grid).detach().diff()
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"f must be a differentiable function of a tensor, made of torch's functions: {error}"
+        ) from None
+    if not bool((rising > 0).all()):
+        raise ValueError("f is not strictly convex on u > 0: its slope does not rise everywhere")
+    return Divergence(f, lambda score: slope(ratio(score)), conjugate)
 
 
 def _xlogx(u: Tensor) -> Tensor:

@@ -7,11 +7,8 @@ in JSON `{"from": 2e-3, "to": 2e-4, "over": 0.5, "shape": "cosine"}`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-from sparring.config import UserError
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,14 @@ class Schedule:
     """Fraction of the run after which the ramp begins."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.over <= 1 and 0 <= self.after < 1 and math.isfinite(self.start) and math.isfinite(self.to)):
-            raise UserError(f"schedule {written(self)}: over must be in (0, 1], after in [0, 1), and both ends finite")
+        ends = 0 < self.over <= 1 and 0 <= self.after < 1 and self.after + self.over <= 1 + 1e-9
+        if not (ends and math.isfinite(self.start) and math.isfinite(self.to)):
+            raise ValueError(
+                f"a schedule's ramp must lie within the run, and both its ends be finite: over in (0, 1], after in "
+                f"[0, 1), after + over at most 1; not {written(self)}"
+            )
+        if self.shape not in ("linear", "cosine"):
+            raise ValueError(f"shape={self.shape} is not linear or cosine")
 
     def at(self, progress: float) -> float:
         """The value at a progress in [0, 1]. A cosine ramp leaves and arrives level."""
@@ -62,24 +65,21 @@ def parse(text: str) -> Number:
     """`0.1`, or `from=1,to=.1,over=.2,shape=cosine`. ValueError otherwise."""
     if "=" not in text:
         return float(text)
-    parts = dict(part.strip().partition("=")[::2] for part in text.split(","))
+    pairs = [part.partition("=") for part in text.split(",")]
+    parts = {key.strip(): value.strip() for key, _, value in pairs}
+    if len(parts) < len(pairs):
+        raise ValueError("a schedule names each of its parts once")
     if unknown := set(parts) - {"from", "to", "over", "shape", "after"}:
         raise ValueError(f"{sorted(unknown)} is not one of from, to, over, shape, after")
     if not {"from", "to"} <= set(parts):
         raise ValueError("a schedule needs from=... and to=...")
-    shape = parts.get("shape", "linear")
+    shape = parts.pop("shape", "linear")
     if shape not in ("linear", "cosine"):
         raise ValueError(f"shape={shape} is not linear or cosine")
     kind: Literal["linear", "cosine"] = "cosine" if shape == "cosine" else "linear"
-    over, after = float(parts.get("over", 1)), float(parts.get("after", 0))
-    return Schedule(float(parts["from"]), float(parts["to"]), over, kind, after)
-
-
-def together(changes: Sequence[Callable[[float], None]]) -> Callable[[float], None]:
-    """One `on_round` of several."""
-
-    def on_round(progress: float) -> None:
-        for change in changes:
-            change(progress)
-
-    return on_round
+    try:
+        numbers = {key: float(value) for key, value in parts.items()}
+    except ValueError:
+        raise ValueError(f"from, to, over and after must be numbers, not {parts}") from None
+    after = numbers.get("after", 0.0)
+    return Schedule(numbers["from"], numbers["to"], numbers.get("over", 1.0 - after), kind, after)

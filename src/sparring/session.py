@@ -199,7 +199,7 @@ def summary(result: Mapping[str, Any]) -> str:
     words = []
     for name, row in result["metrics"].items():
         times = f" ({row['times_floor']:.2f} x that of real data)" if "times_floor" in row else ""
-        if name in ("frechet distance", "precision", "recall", "accuracy", "modes"):
+        if name in ("frechet distance", "precision", "recall", "accuracy", "modes", "high quality share"):
             words.append(f"{name} {row['value']:.4g}{times}")
     return f"judged: {', '.join(words)}"
 

@@ -135,6 +135,13 @@ def test_the_command_lists_renders_and_refuses(
     assert "did you mean 'lines'" in " ".join(capsys.readouterr().err.split())
     assert cli.main(["prove", "lines", "--seeds", "0"]) == 2
     assert "seeds=0 must be at least 1" in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "file").write_text("")
+    assert cli.main(["prove", "lines", "--into", "file"]) == 2
+    assert "into=file is not a folder" in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "foreign.json").write_text("[1]")
+    assert cli.main(["prove", "--render", "--into", "odd"]) == 2
+    assert "not the result of a proof" in " ".join(capsys.readouterr().err.split())
     (tmp_path / "proofs").mkdir()
     assert cli.main(["prove", "--render"]) == 0
     assert (tmp_path / "proofs.md").read_text().startswith("# Proofs")

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sparring import session
@@ -61,8 +60,10 @@ def judged(recipe: str, settings: Mapping[str, Any], seed: int) -> tuple[dict[st
         run = session.train(
             recipe, runs=folder, data="mnist", seed=seed, threads=1, snapshots=2, quiet=True, **settings
         )
+        if not (run.path / "evaluation.json").exists():  # the run took Ctrl-C for itself
+            raise KeyboardInterrupt
         last = [event for event in read_events(run.path) if event["event"] == "losses"][-1]
-        return json.loads(Path(run.path / "evaluation.json").read_text()), last
+        return json.loads((run.path / "evaluation.json").read_text()), last
 
 
 def line(seed: int, found: Mapping[str, Any], last: Mapping[str, Any]) -> list[Any]:

@@ -32,6 +32,8 @@ def entered(name: str, minutes: float, seed: int) -> tuple[float, int]:
         run = session.train(
             recipe, runs=folder, data="mnist", seed=seed, minutes=minutes, snapshots=2, quiet=True, **settings
         )
+        if not (run.path / "evaluation.json").exists():  # the run took Ctrl-C for itself
+            raise KeyboardInterrupt
         found = json.loads(Path(run.path / "evaluation.json").read_text())
         return float(found["metrics"]["frechet distance"]["times_floor"]), int(run.plan.model.rounds)
 

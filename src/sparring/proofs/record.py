@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
+from sparring.config import UserError, read_json
 from sparring.runs import processor
 
 Effort = Literal["quick", "full"]
@@ -143,6 +144,15 @@ def write(result: Result, folder: Path, seconds: float | None = None) -> Path:
     return path
 
 
+def read(path: Path) -> dict[str, Any]:
+    """A result on file. `UserError` for anything else."""
+    found = read_json(path)
+    needed = {"order", "title", "text", "command", "columns", "rows", "passed", "machine", "torch", "date"}
+    if not isinstance(found, dict) or not needed <= set(found):
+        raise UserError(f"{path} is not the result of a proof; move it elsewhere")
+    return found
+
+
 def cell(value: Any) -> str:
     """A table cell."""
     if isinstance(value, bool):
@@ -152,7 +162,7 @@ def cell(value: Any) -> str:
 
 def page(folder: Path) -> str:
     """All results in a folder as one page of Markdown."""
-    found = sorted((json.loads(path.read_text()) for path in folder.glob("*.json")), key=lambda r: r["order"])
+    found = sorted((read(path) for path in folder.glob("*.json")), key=lambda r: (r["order"], r["title"]))
     lines = [
         "# Proofs",
         "",

@@ -50,7 +50,9 @@ def data(config: Config, source: Source) -> Source:
 def build(config: Config, about: About) -> Game:
     """Two conditional networks and their game."""
     if len(about.shape) != 3:
-        raise UserError(f"--data {about.name} has points, not pictures; use the recipe mlp")
+        raise UserError(
+            f"--data {about.name} has points, not pictures; use the recipe mlp, or wgan_gp, sngan, fgan, pacgan"
+        )
     channels, height, width = about.shape
     shape, classes = (channels, height, width), len(about.classes)
     generator = ConvGenerator(config.latent, shape, config.width, classes)

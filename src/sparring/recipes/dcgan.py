@@ -82,7 +82,9 @@ def networks(config: Config, about: About) -> tuple[nn.Module, nn.Module]:
     """The generator and the discriminator that `config.networks` names."""
     shape = about.shape
     if len(shape) != 3:
-        raise UserError(f"--data {about.name} has points, not pictures; use the recipe mlp")
+        raise UserError(
+            f"--data {about.name} has points, not pictures; use the recipe mlp, or wgan_gp, sngan, fgan, pacgan"
+        )
     channels, height, width = shape
     wanted = {"classic28": (1, 28, 28), "classic64": (3, 64, 64), "radford": (channels, 64, 64)}
     if config.networks != "tuned" and shape != wanted[config.networks]:

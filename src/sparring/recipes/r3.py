@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sparring.config import UserError
 from sparring.data.clusters import clustered
 from sparring.data.source import About, Source
 from sparring.duel import Duel, Penalties, duel
@@ -50,7 +51,7 @@ class Config(Duel):
     half_life: Number = field(default_factory=lambda: cosine(0.0, 10_000.0, 0.3))
     """Samples after which an old weight counts half in the average."""
     average: Number = 0.0
-    """Unused here: half_life decides."""
+    """Fraction of the averaged generator kept per round; not beside half_life."""
     width: int = 16
     """Channels at full size, doubling towards the smallest map up to `top`."""
     top: int = 64
@@ -88,6 +89,8 @@ def data(config: Config, source: Source) -> Source:
 def build(config: Config, about: About) -> Game:
     """Two residual networks and their game."""
     shape = picture_shape(about)
+    if config.width % 8 or config.top % 8:
+        raise UserError(f"width={config.width} and top={config.top} must be multiples of 8: groups have 16 channels")
     steps = ladder(shape[1], shape[2], 7)
     widths = [min(config.top, config.width << step) for step in range(steps, -1, -1)]
     classes = len(about.classes)
