@@ -92,6 +92,12 @@ def test_both_languages_have_the_same_code_links_and_figures() -> None:
     assert files[0] == files[1]
 
 
+def test_every_link_of_the_docs_leads_somewhere() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
 def test_the_file_tree_is_the_package() -> None:
     told = set(re.findall(r"^  (\w[\w.]*/?) ", ENGLISH, re.M))
     package = ROOT / "src" / "sparring"

@@ -75,7 +75,7 @@ def pulls(names: Sequence[str]) -> Image.Image:
 
 def fits(x: Tensor, target: Tensor, models: Mapping[str, Tensor]) -> Image.Image:
     """Densities on the line: the target, and the Gaussian that each divergence prefers."""
-    figure, (plot,) = axes("One Gaussian fitted to two: the divergence decides what is given up", "x", "density")
+    figure, (plot,) = axes("One Gaussian fitted to two", "x", "density")
     plot.fill_between(x, target, color="#c9ced6", label="data")
     for colour, (name, density) in zip(COLOURS, models.items(), strict=False):
         plot.plot(x, density, color=colour, label=name)
