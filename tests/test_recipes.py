@@ -160,6 +160,7 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("cdcgan", "tuned", {"data": "pictures"}, "no labels"),
         ("classifier", "tuned", {"data": "pictures"}, "no labels"),
         ("r3", "tiny", {"data": "ring"}, "points, not pictures"),
+        ("pacgan", "points", {"data": "digits"}, "--preset pictures"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(
@@ -219,7 +220,10 @@ def test_augmentations_that_cannot_be_are_refused(pictures: Path, tmp_path: Path
     digits, source = plan_of("sngan", "tuned", {"data": "digits"}, pictures)
     both = DiscriminatorAugment(diffaugment=("color",), adaptive=True)
     ada = DiscriminatorAugment(adaptive=True)
+    idle, empty = DiscriminatorAugment(target=0.5), DiscriminatorAugment(p=0.3, policy=())
     for plan, of, model, message in (
+        (digits, source, {"discriminator_augment": idle}, "belong to ADA"),
+        (digits, source, {"discriminator_augment": empty}, "policy is empty"),
         (ring, ring_source, {"discriminator_augment": ada}, "points, not pictures"),
         (digits, source, {"discriminator_augment": both}, "exclude each other"),
         (

@@ -350,6 +350,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_never_passes_for_trained(tmp_pa
         ("lambda r, f: f - r, lambda r, f: r - f", "reads real scores; say paired=True"),
         ("lambda r, f: 1 / 0, lambda r, f: -f", "ZeroDivisionError"),
         ("lambda r, f: 0.5, lambda r, f: -f", "scores is float"),
+        ("lambda r, f: r - f, lambda r, f: -f", "does not want real scores to rise"),
     ],
 )
 def test_a_broken_objective_of_ones_own_is_named_before_training(tmp_path: Path, body: str, message: str) -> None:
@@ -357,6 +358,12 @@ def test_a_broken_objective_of_ones_own_is_named_before_training(tmp_path: Path,
     with pytest.raises(UserError, match=message):
         quick(tmp_path, objective=f"{tmp_path / 'mine.py'}:objective")
     assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_divergence_is_not_an_objective_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from sparring import of_convex\nmine = of_convex(lambda u: (u - 1) ** 2)\n")
+    with pytest.raises(UserError, match=r"is a Divergence.*add .objective"):
+        quick(tmp_path, objective=f"{tmp_path / 'mine.py'}:mine")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from sparring.data.loader import Augment
 from sparring.data.source import About
 from sparring.game import Game, Latent, Loss, refuse_lazy_pairs, two_player
 from sparring.nn.layers import SpectralNorm
-from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.objectives import OBJECTIVES, Divergence, Objective, check_objective
 from sparring.optimizers import Adam
 from sparring.penalties import Penalty
 from sparring.schedules import Number, Schedule, at, ever
@@ -88,6 +88,11 @@ class DiscriminatorAugment:
         ada = self.adaptive or ever(self.p)
         if self.diffaugment and ada:
             raise UserError("discriminator_augment: diffaugment and ADA (p, adaptive) exclude each other; choose one")
+        if ada and not self.policy:
+            raise UserError("discriminator_augment.policy is empty, so nothing would be changed; name some, e.g. flip")
+        plain = DiscriminatorAugment()
+        if not ada and (self.policy, self.target, self.speed) != (plain.policy, plain.target, plain.speed):
+            raise UserError("discriminator_augment: policy, target and speed belong to ADA; add .adaptive, or .p 0.3")
         if self.adaptive and isinstance(self.p, Schedule):
             raise UserError("discriminator_augment.p: a schedule and --adaptive both move p; choose one")
         if self.adaptive and at(self.p, 0) > MOST_ADAPTIVE:
@@ -151,6 +156,9 @@ def check_own(config: Duel, objective: Objective) -> None:
     """`UserError` for an objective of one's own that cannot be trained with."""
     if config.objective in OBJECTIVES:
         return
+    if not isinstance(objective, Objective):
+        hint = "; add .objective() to it" if isinstance(objective, Divergence) else ""
+        raise UserError(f"objective={config.objective} is a {type(objective).__name__}, not an Objective{hint}")
     try:
         check_objective(objective)
     except Exception as error:  # whatever the user's own code raises

@@ -91,6 +91,8 @@ def build(config: Config, about: About) -> Game:
     """A generator, and a discriminator of packs."""
     shape = packed_shape(about.shape, config.pack)
     if len(about.shape) == 3:
+        if config.latent < 8:
+            raise UserError(f"latent={config.latent} is for points; for pictures use --preset pictures")
         if config.spectral or config.fourier:
             raise UserError("spectral and fourier are for points; for pictures use the recipe sngan")
         generator = generator_for(about.shape, config.latent, config.sizes)
