@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
-.PHONY: demo test check format proofs clean
+.PHONY: demo test check format clean
 
 demo: $(STAMP)            ## train on real handwritten digits, judge the result, write a report
 	$(BIN)/sparring train cdcgan --data digits --name demo

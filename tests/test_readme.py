@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sparring import cli
+from sparring import Objective, cli
 from sparring.recipes import measured
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +66,9 @@ def test_the_python_of_the_readme_works(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_convex_function_of_the_readme_passes_its_check() -> None:
     (code,) = (b for b in blocks(ENGLISH, "python") if b.startswith("# my_convex.py"))
-    exec(compile(code, "my_convex.py", "exec"), {})
+    names: dict[str, object] = {}
+    exec(compile(code, "my_convex.py", "exec"), names)  # raises when the check fails
+    assert isinstance(names["objective"], Objective)
 
 
 def test_ci_calls_the_commands_of_the_readme() -> None:

@@ -89,6 +89,18 @@ def play(job: Job, until: int) -> dict[str, float]:
     return values
 
 
+def resumes_to(after: dict[str, torch.Tensor], plan: Plan, source: Source, folder: Path, stop: int) -> None:
+    """A run that is saved after `stop` rounds and goes on in a fresh game ends at `after`, bitwise."""
+    first, second = job_of(plan, source, folder), job_of(plan, source, folder)
+    play(first, stop)
+    path = checkpoint.save(folder / "checkpoints", first.game, first.state)
+    checkpoint.restore(second.game, second.state, *checkpoint.read(path))
+    play(second, 4)
+    resumed = checkpoint.tensors_of(second.game, second.state)
+    assert set(resumed) == set(after)
+    assert all(torch.equal(after[name], resumed[name]) for name in after)
+
+
 @pytest.mark.parametrize(("recipe", "preset", "data"), CASES, ids=lambda v: v if isinstance(v, str) else v["data"])
 def test_a_recipe_trains_resumes_and_keeps_its_losses(
     recipe: str, preset: str, data: dict[str, str], pictures: Path, tmp_path: Path
@@ -102,13 +114,7 @@ def test_a_recipe_trains_resumes_and_keeps_its_losses(
     moved = [n for n in before if not torch.equal(before[n], after[n])]
     assert {n.split("/")[1] for n in moved if n.startswith("modules/")} == set(learnt)
 
-    first, second = job_of(plan, source, tmp_path), job_of(plan, source, tmp_path)
-    play(first, 2)
-    path = checkpoint.save(tmp_path / "checkpoints", first.game, first.state)
-    checkpoint.restore(second.game, second.state, *checkpoint.read(path))
-    play(second, 4)
-    resumed = checkpoint.tensors_of(second.game, second.state)
-    assert all(torch.equal(after[name], resumed[name]) for name in after)
+    resumes_to(after, plan, source, tmp_path, stop=2)
 
     golden(f"{recipe}/{preset}/{data['data']}", losses)
     if whole.game.sample is not None:
@@ -202,14 +208,10 @@ def test_augmentation_of_what_the_discriminator_sees_trains_and_resumes(
 ) -> None:
     plan, source = plan_of("r3", "tiny", {"data": "digits"}, pictures)
     plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, discriminator_augment=changes))
-    whole, first, second = (job_of(plan, source, tmp_path) for _ in range(3))
+    whole = job_of(plan, source, tmp_path)
     play(whole, 4)
-    play(first, 3)
-    path = checkpoint.save(tmp_path / "checkpoints", first.game, first.state)
-    checkpoint.restore(second.game, second.state, *checkpoint.read(path))
-    play(second, 4)
-    after, resumed = (checkpoint.tensors_of(job.game, job.state) for job in (whole, second))
-    assert all(torch.equal(after[name], resumed[name]) for name in after)
+    after = checkpoint.tensors_of(whole.game, whole.state)
+    resumes_to(after, plan, source, tmp_path, stop=3)
     moved = [float(v) for name, v in after.items() if name.endswith("augmentation.p")]
     assert len(moved) == int(changes.adaptive)
     assert all(p != pytest.approx(0.2) for p in moved)  # the rule acted in the fourth round
@@ -296,14 +298,9 @@ def test_a_run_resumes_in_the_middle_of_its_ramps(pictures: Path, tmp_path: Path
         half_life=Schedule(0.0, 64.0),
     )
     plan = dataclasses.replace(plan, model=model)
-    whole, first, second = (job_of(plan, source, tmp_path) for _ in range(3))
+    whole = job_of(plan, source, tmp_path)
     play(whole, 4)
-    play(first, 1)
-    path = checkpoint.save(tmp_path / "checkpoints", first.game, first.state)
-    checkpoint.restore(second.game, second.state, *checkpoint.read(path))
-    play(second, 4)
-    after, resumed = (checkpoint.tensors_of(job.game, job.state) for job in (whole, second))
-    assert all(torch.equal(after[name], resumed[name]) for name in after)
+    resumes_to(checkpoint.tensors_of(whole.game, whole.state), plan, source, tmp_path, stop=1)
 
 
 @pytest.mark.parametrize("penalty", [Penalties(r1=1.0, r2=1.0, difference=True), Penalties(consistency=1.0)])

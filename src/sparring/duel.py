@@ -21,7 +21,7 @@ from sparring.nn.layers import SpectralNorm
 from sparring.objectives import OBJECTIVES, Divergence, Objective, check_objective
 from sparring.optimizers import Adam
 from sparring.penalties import Penalty
-from sparring.schedules import Number, Schedule, at, ever
+from sparring.schedules import Number, Schedule, at, ever, falling
 
 
 @dataclass(frozen=True)
@@ -253,9 +253,9 @@ def steering(
     p = config.discriminator_augment.p
 
     def on_round(progress: float) -> None:
-        done = max(0.0, progress - config.decay) / max(1e-9, 1 - config.decay)
+        scale = falling(progress, config.decay, config.decay_to)
         for adam, optimizer in zip(settings, optimizers, strict=True):
-            adam.steer(optimizer, progress, 1 - (1 - config.decay_to) * done)
+            adam.steer(optimizer, progress, scale)
         for dial in dials:
             dial.value = at(dial.number, progress)
         if isinstance(changes, Adaptive) and isinstance(p, Schedule):

@@ -14,6 +14,7 @@ from sparring.config import UserError, did_you_mean
 from sparring.nn.layers import packed
 from sparring.objectives import Objective
 from sparring.penalties import Penalty
+from sparring.schedules import falling
 
 Batch = Mapping[str, Tensor]
 
@@ -140,8 +141,7 @@ def linear_decay(optimizers: Sequence[torch.optim.Optimizer], start: float, end:
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
 
     def on_round(progress: float) -> None:
-        done = max(0.0, progress - start) / max(1e-9, 1 - start)
-        scale = 1 - done * (1 - end)
+        scale = falling(progress, start, end)
         for optimizer, rates in zip(optimizers, initial, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * scale

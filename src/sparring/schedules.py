@@ -50,6 +50,12 @@ def at(number: Number, progress: float) -> float:
     return number.at(progress) if isinstance(number, Schedule) else number
 
 
+def falling(progress: float, start: float, end: float) -> float:
+    """1 until progress `start`, then on a line to `end` at progress 1."""
+    done = max(0.0, progress - start) / max(1e-9, 1 - start)
+    return 1 - done * (1 - end)
+
+
 def ever(number: Number) -> bool:
     """Whether it is anything but 0 at some time."""
     return number.start != 0 or number.to != 0 if isinstance(number, Schedule) else number != 0

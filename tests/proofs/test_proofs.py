@@ -1,5 +1,6 @@
 import dataclasses
 import importlib
+import importlib.util
 import json
 import math
 from pathlib import Path
@@ -12,7 +13,7 @@ from sparring.data import Data, open_data
 from sparring.data.toys import TOYS
 from sparring.metrics.features import Extractor
 from sparring.objectives import DIVERGENCES
-from sparring.proofs import fgan, modes, stacked, theory
+from sparring.proofs import draw, fgan, modes, stacked, theory
 from sparring.proofs.ladder import RUNGS
 from sparring.proofs.line import GRID, bound, exact, gaussian, integral
 from sparring.proofs.record import Claim, Result, of_claims, page, quick_look, write
@@ -145,6 +146,13 @@ def test_the_command_lists_renders_and_refuses(
     (tmp_path / "proofs").mkdir()
     assert cli.main(["prove", "--render"]) == 0
     assert (tmp_path / "proofs.md").read_text().startswith("# Proofs")
+
+
+def test_without_matplotlib_a_proof_keeps_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(["lines"])
+    assert set(draw.where_possible(lambda: {next(names): [draw.pulls(["hinge"])]})) == {"lines"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert draw.where_possible(lambda: {"lines": [draw.pulls(["hinge"])]}) == {}
 
 
 def test_modes_of_triples_are_counted_from_what_the_judge_names() -> None:

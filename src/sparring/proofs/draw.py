@@ -1,9 +1,13 @@
-"""The pictures of docs/divergences.md, drawn from what the proofs measured. Needs matplotlib."""
+"""The pictures of docs/divergences.md, drawn from what the proofs measured.
+
+Curves need matplotlib (`pip install 'sparring[pictures]'`); without it proofs leave their tables alone.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,18 +15,20 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from sparring import show
-from sparring.config import UserError
 from sparring.objectives import OBJECTIVES
 
 COLOURS = ("#de631a", "#2563a8", "#3a8f4d", "#8a4fbf", "#b8860b", "#c2185b", "#00838f")
 
 
+def where_possible(make: Callable[[], Mapping[str, Sequence[Image.Image]]]) -> Mapping[str, Sequence[Image.Image]]:
+    """What `make` draws; nothing where matplotlib is missing: no figure is lost for want of a picture."""
+    return make() if importlib.util.find_spec("matplotlib") else {}
+
+
 def axes(title: str, across: str, up: str, count: int = 1) -> tuple[Any, list[Any]]:
     """A figure with so many plots beside each other."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("drawing needs matplotlib: pip install 'sparring[pictures]'") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5.2 * count, 3.6), dpi=110, layout="constrained")
     plots = [figure.add_subplot(1, count, i + 1) for i in range(count)]
     for plot in plots:

@@ -182,5 +182,5 @@ def lines(seeds: int, effort: Effort) -> Result:
         "Kantorovich's duality, for any critic. Leaky ReLU, 2-64-64-1. Controls: without the penalty; and with tanh, "
         "which learns a step so narrow that the points where the slope is looked at hardly ever hit it."
     )
-    pictures = {"lines": [draw.lines(DISTANCES, seen)], "pulls": [draw.pulls(SHOWN)]}
+    pictures = draw.where_possible(lambda: {"lines": [draw.lines(DISTANCES, seen)], "pulls": [draw.pulls(SHOWN)]})
     return of_claims("lines", 101, "Two lines: what Jensen-Shannon cannot see", text, claims, pictures)
