@@ -48,7 +48,7 @@ def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
         if about.sha256:
             _keep(network, path, console)
     extractor = extractor_of(network.eval().requires_grad_(False), about, machine.device)
-    return replace(extractor, accuracy=accuracy(extractor, splits["test"]))
+    return replace(extractor, accuracy=float(named_rightly(extractor, splits["test"]).float().mean()))
 
 
 def numbers(source: Source, about: About) -> classifier.Config:
@@ -97,12 +97,13 @@ def per_channel(digits: Extractor) -> Extractor:
     return Extractor(f"{digits.name}, on each channel", digits.sha256, run, digits.accuracy)
 
 
-def accuracy(extractor: Extractor, source: Source) -> float:
-    """Share of the source's labels that the extractor names."""
+def named_rightly(extractor: Extractor, source: Source) -> Tensor:
+    """(N,) bool: whether the extractor names the label of each sample of the source."""
     columns = source[torch.arange(len(source))]
     logits = extract(extractor, columns["image"]).logits
     assert logits is not None
-    return float((logits.argmax(1) == columns["label"]).float().mean())
+    right: Tensor = logits.argmax(1) == columns["label"]
+    return right
 
 
 def _load(network: nn.Module, path: Path) -> bool:

@@ -29,13 +29,11 @@ from sparring.config import (
     to_json,
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
-from sparring.data.toys import TOYS, Toy, captured
 from sparring.engine import start
 from sparring.game import Game
-from sparring.judge import accuracy, extractor_of, judge_of
+from sparring.judge import extractor_of, judge_of, named_rightly
+from sparring.judging import FEWEST, MOST_SAMPLES, accuracy_row, checked_split, default_split, judged
 from sparring.machine import Machine, find_machine, isolated
-from sparring.metrics.evaluate import class_shares, with_floor
-from sparring.metrics.features import extract
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -51,10 +49,6 @@ from sparring.runs import (
     write_json,
 )
 from sparring.training import Job
-
-MOST_SAMPLES = 10_000
-FEWEST = 10
-"""Held-out samples with which a judgement is worth its name."""
 
 
 def train(recipe: str, *, preset: str | None = None, quiet: bool = False, **settings: Any) -> Run:
@@ -204,11 +198,6 @@ def summary(result: Mapping[str, Any]) -> str:
     return f"judged: {', '.join(words)}"
 
 
-def default_split(splits: Splits) -> str:
-    """Settings that are still being chosen must not see the test split."""
-    return "validation" if "validation" in splits else "test"
-
-
 def fit_batch(plan: Plan, samples: int, console: Console) -> Plan:
     """A recipe's own batch is lowered for a small set; one that the user chose is not touched."""
     batch = getattr(plan.model, "batch", 0)
@@ -264,21 +253,6 @@ def with_full_paths(plan: Plan) -> Plan:
         model=dataclasses.replace(plan.model, **changed),
         data=dataclasses.replace(plan.data, data=full(data), labels=labels),
     )
-
-
-def some(source: Source, n: int, seed: int) -> Tensor:
-    """`n` samples of a source (all, if it has no more), chosen by `seed`: many sets are sorted by class."""
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:n]
-    return source[order.sort().values][source.about.key]
-
-
-def modes(made: Tensor, real: Tensor, toy: Toy) -> dict[str, dict[str, Any]]:
-    """Centres that samples reach, and the share within 3 sigma of one; the floor is that of real points."""
-    (count, quality), (count_real, quality_real) = captured(made, toy), captured(real, toy)
-    return {
-        "modes": {"value": count, "floor": count_real, "better": "higher"},
-        "high quality share": {"value": quality, "floor": quality_real, "better": "higher"},
-    }
 
 
 class Model(NamedTuple):
@@ -376,19 +350,12 @@ class Run:
         if splits is None:
             with self.guard():
                 splits = open_data(against or self.plan.data)
-        usual = default_split(splits)
-        split = split or usual
-        if split == "train" or split not in splits:
-            choices = [name for name in splits if name != "train"]
-            why = "is what was learnt from" if split == "train" else f"is not there{did_you_mean(split, choices)}"
-            raise UserError(f"split={split} {why}; use {' or '.join(choices)}")
+        usual, split = default_split(splits), checked_split(splits, split)
         with isolated():
             if self.model.game.sample is None:
-                scored = self._classified(splits[split])
+                scored = self._classified(splits[split], split)
             else:
                 scored = self._judged(splits, split, samples, seed, console)
-        reference = {"data": splits[split].about.name, "split": split, "sha256": splits[split].about.sha256}
-        scored["reference"] = {**reference, "count": scored.pop("count")}
         weights = "average" if self.model.averaged else "live"
         result = {"round": self.model.round, "weights": weights, "seed": seed, "time": now(), **scored}
         own = against is None and split == usual and samples == MOST_SAMPLES
@@ -398,43 +365,23 @@ class Run:
         return result
 
     def _judged(self, splits: Splits, split: str, samples: int, seed: int, console: Console) -> dict[str, Any]:
-        train_set, held_out = splits["train"], splits[split]
-        about = train_set.about
+        about = splits["train"].about
         if about.shape != self.about.shape:
             raise UserError(f"data of shape {about.shape} cannot judge samples of shape {self.about.shape}")
-        if len(held_out) < FEWEST:
-            raise UserError(f"split={split} has {len(held_out)} samples, and judging needs {FEWEST}; see --test")
         extractor = judge_of(splits, self.machine, console)
         if samples < FEWEST:
             raise UserError(f"samples={samples}: judging needs at least {FEWEST}")
-        n = min(samples, len(train_set), MOST_SAMPLES)
         with console.status("judging ..."):
-            made = self.sample(n, seed=seed)
-            reference = extract(extractor, some(held_out, MOST_SAMPLES, seed))
-            kept = some(train_set, n, seed)
-            fake, floor = extract(extractor, made), extract(extractor, kept)
-            metrics = with_floor(fake, floor, reference)
-        if about.name in TOYS and TOYS[about.name].centres is not None:
-            metrics |= modes(made, kept, TOYS[about.name])
-        return {
-            "samples": n,
-            "count": len(reference),
-            "floor": f"{n} real training samples against the same reference; scores of classes: the reference itself",
-            "extractor": {
-                "name": extractor.name,
-                "sha256": extractor.sha256,
-                "features": fake.features.shape[1],
-                "accuracy": extractor.accuracy,
-            },
-            "quantiser": "round(127.5 (x + 1)), 8 bits" if about.key == "image" else None,
-            "metrics": metrics,
-            "classes": class_shares(fake, about.classes, about.prior),
-        }
+            made = self.sample(min(samples, len(splits["train"]), MOST_SAMPLES), seed=seed)
+            return judged(made, splits, split, extractor, seed)
 
-    def _classified(self, held_out: Source) -> dict[str, Any]:
+    def _classified(self, held_out: Source, split: str) -> dict[str, Any]:
         network = self.model.modules["classifier"]
-        value = accuracy(extractor_of(network, self.about, self.machine.device), held_out)
-        return {"count": len(held_out), "metrics": {"accuracy": {"value": value, "better": "higher"}}}
+        right = named_rightly(extractor_of(network, self.about, self.machine.device), held_out)
+        about = held_out.about
+        reference = {"data": about.name, "split": split, "sha256": about.sha256, "count": len(held_out)}
+        stamp = {"reference": about.sha256, "split": split, "reference_count": len(held_out)}
+        return {"reference": reference, "stamp": stamp, "metrics": {"accuracy": accuracy_row(right)}}
 
     def report(self) -> Path:
         """Write report.html, grid.png and learning.gif; returns the page."""

@@ -9,17 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparring.metrics.image import (
-    Moments,
-    Prdc,
-    class_coverage,
-    frechet_distance,
-    frechet_from_moments,
-    inception_score,
-    kernel_distance,
-    moments,
-    prdc,
-)
+from sparring.metrics.classes import class_coverage, inception_score
+from sparring.metrics.frechet import Moments, frechet_distance, frechet_from_moments, moments
+from sparring.metrics.kernel import kernel_distance
+from sparring.metrics.neighbours import Prdc, prdc
 
 Features = tuple[Tensor, Tensor]
 

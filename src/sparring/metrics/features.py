@@ -23,6 +23,8 @@ class Extractor:
     """(n, C, H, W) uint8 -> ((n, d) float32 features, (n, K) logits or None)."""
     accuracy: float | None = None
     """Of its logits on the held-out split."""
+    protocol: str = "native"
+    """How pictures are brought to the size and range that it wants; `native`: as they are."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,15 +20,20 @@ from sparring.duel import Duel, Penalties
 from sparring.engine import NonFiniteLossError, Train, start, train
 from sparring.judge import judge_of
 from sparring.machine import find_machine
+from sparring.metrics.classes import class_coverage
 from sparring.metrics.features import Extractor, extract
-from sparring.metrics.image import class_coverage
+from sparring.optimizers import Adam
 from sparring.proofs.record import Effort, Result, seeds_of
 from sparring.recipes import preset
 from sparring.runs import How, Plan
+from sparring.schedules import Schedule
 
 SAMPLES = 26_000
 MODES = 1000
 PART = 2000
+RECIPE = "wgan_gp"
+"""Whose networks play; residual networks with grouped convolutions, as in the paper, cost five times as much here."""
+DATA = Data(data="stacked-mnist", size=28)
 BEST = "relativistic + R1 + R2"
 CELLS: Mapping[str, tuple[str, bool]] = {
     BEST: ("relativistic", True),
@@ -63,19 +68,25 @@ def _named(judge: Extractor, images: Tensor) -> Tensor:
 
 
 def config_of(cell: str, rounds: int) -> Duel:
-    """The tiny R3 networks under this cell's loss."""
+    """Plain convolutions, no normalisation in the discriminator, and r3's numbers but for the networks."""
     objective, both = CELLS[cell]
-    tiny = preset(recipes.find("r3"), "tiny")[1]
-    gamma = tiny.penalty.r1
-    penalty = Penalties(r1=gamma, r2=gamma if both else 0.0)
-    changed: Duel = replace(tiny, rounds=rounds, objective=objective, penalty=penalty)
+    networks = preset(recipes.find(RECIPE), "tuned")[1]
+    gamma, rates = Schedule(1.0, 0.1, 0.5, "cosine"), Adam(2e-3, 0.0, 0.99)
+    changed: Duel = replace(
+        networks,
+        rounds=rounds,
+        objective=objective,
+        penalty=Penalties(r1=gamma, r2=gamma if both else 0.0),
+        generator=rates,
+        discriminator=rates,
+    )
     return changed
 
 
 def played(cell: str, rounds: int, seed: int, judge: Extractor) -> Counted:
     """Train a cell and count; a run that diverges to NaN has no modes."""
-    plan = Plan("r3", "proof", config_of(cell, rounds), Data(data="stacked-mnist"), How(seed=seed))
-    source = recipes.find("r3").data(plan.model, open_data(plan.data)["train"])
+    plan = Plan(RECIPE, "proof", config_of(cell, rounds), DATA, How(seed=seed, threads=1))
+    source = recipes.find(RECIPE).data(plan.model, open_data(plan.data)["train"])
     machine = find_machine(plan.how, "image")
     game = training.assemble(plan, source.about, machine)
     state, begin = start(game), time.process_time()
@@ -97,8 +108,8 @@ def row(cell: str, found: Sequence[Counted]) -> list[str | int]:
 
 def cells(names: Sequence[str], order: int, title: str, seeds: int, effort: Effort) -> Result:
     """Some cells of the ablation, beside real data."""
-    rounds = 12_000 if effort == "full" else 100
-    splits = open_data(Data(data="stacked-mnist"))
+    rounds = 3000 if effort == "full" else 100
+    splits = open_data(DATA)
     judge = judge_of(splits, find_machine(How(), "image"), Console(stderr=True, quiet=True))
     real = count(judge, splits["test"][torch.arange(SAMPLES)]["image"])
     found = {name: [played(name, rounds, seed, judge) for seed in seeds_of(seeds)] for name in names}
@@ -108,8 +119,8 @@ def cells(names: Sequence[str], order: int, title: str, seeds: int, effort: Effo
     ]
     text = (
         "Huang et al. 2024, table 1: relativistic + R1 + R2 covers 1000 modes at KL .0781, non-saturating + R1 + R2 "
-        "693 at .9270, and R1 alone diverges. Here: the tiny networks of r3, "
-        f"{rounds:,} rounds of 64, 32x32, 128,000 triples; {SAMPLES:,} samples named by the judge of MNIST, "
+        "693 at .9270, and R1 alone diverges. Here: plain convolutions without normalisation in the discriminator (28 to "
+        f"14 to 7 to 4), {rounds:,} rounds of 64 on one thread, 28x28, 128,000 triples; {SAMPLES:,} samples named by the judge of MNIST, "
         f"{100 * (judge.accuracy or 0):.2f} % right on single digits. Target: every seed of {BEST} has at least 990 "
         "modes and more than any of the others."
     )

@@ -1,0 +1,188 @@
+"""Samples judged against data: a run's own, or pictures that any other program made. And two results compared."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+from sparring.config import UserError, did_you_mean, read_json
+from sparring.data import About, Data, Source, Splits, open_data
+from sparring.data.cache import cache_dir
+from sparring.data.tensors import brought_to
+from sparring.data.toys import TOYS, Toy, captured
+from sparring.files import replacing
+from sparring.metrics.errors import Estimate, of_mean
+from sparring.metrics.evaluate import Stamp, class_shares, row, stamp_json, with_floor
+from sparring.metrics.features import Extractor, Features, extract
+
+MOST_SAMPLES = 10_000
+FEWEST = 10
+"""Held-out samples with which a judgement is worth its name."""
+TRAINING = 20_000
+"""Training samples among which copies are looked for."""
+QUANTISER = "round(127.5 (x + 1)), 8 bits"
+LARGEST_ARRAY = 2**32
+"""Bytes of an .npz that are read."""
+
+
+def default_split(splits: Splits) -> str:
+    """Settings that are still being chosen must not see the test split."""
+    return "validation" if "validation" in splits else "test"
+
+
+def checked_split(splits: Splits, split: str | None) -> str:
+    """The split to judge against. `UserError` for one that is not there, or was learnt from."""
+    split = split or default_split(splits)
+    if split == "train" or split not in splits:
+        choices = [name for name in splits if name != "train"]
+        why = "is what was learnt from" if split == "train" else f"is not there{did_you_mean(split, choices)}"
+        raise UserError(f"split={split} {why}; use {' or '.join(choices)}")
+    return split
+
+
+def rows_of(source: Source, n: int, seed: int) -> Tensor:
+    """Numbers of `n` samples of a source (all, if it has no more), by `seed`: many sets are sorted by class."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:n]
+    return order.sort().values
+
+
+def features_of(extractor: Extractor, source: Source, n: int, seed: int) -> Features:
+    """Of `n` samples of a source. Kept on disk under the hash of everything that they depend on."""
+    rows, about = rows_of(source, n, seed), source.about
+    if not about.sha256:
+        return extract(extractor, source[rows][about.key])
+    spelled = f"1 {extractor.sha256} {extractor.name} {about.sha256} {about.key} {about.shape} {n} {seed}"
+    path = cache_dir() / "features" / f"{hashlib.sha256(spelled.encode()).hexdigest()[:32]}.safetensors"
+    try:
+        kept = parse(path.read_bytes())
+        return Features(kept["features"], kept.get("logits"))
+    except (OSError, SafetensorError, KeyError):
+        pass
+    found = extract(extractor, source[rows][about.key])
+    tensors = {"features": found.features} | ({} if found.logits is None else {"logits": found.logits})
+    try:
+        with replacing(path) as file:
+            file.write(serialise({name: value.contiguous() for name, value in tensors.items()}))
+    except OSError:  # only saves time
+        pass
+    return found
+
+
+def judged(
+    made: Tensor, splits: Splits, split: str, extractor: Extractor, seed: int = 1, prior: bool = True
+) -> dict[str, Any]:
+    """Every score of `made`, samples as the data has them, against a split; floors from training samples.
+
+    `prior`: they were drawn as often as the classes occur, so that shares of classes mean something.
+    """
+    train, held_out = splits["train"], splits[split]
+    about = train.about
+    n = min(len(made), len(train), MOST_SAMPLES)
+    if n < FEWEST:
+        raise UserError(f"{n} samples are too few: judging needs at least {FEWEST}")
+    if len(held_out) < FEWEST:
+        raise UserError(f"split={split} has {len(held_out)} samples, and judging needs {FEWEST}; see --test")
+    reference = features_of(extractor, held_out, MOST_SAMPLES, seed)
+    fake, floor = extract(extractor, made[:n]), features_of(extractor, train, n, seed)
+    learnt = features_of(extractor, train, TRAINING, seed)
+    metrics = with_floor(fake, floor, reference, learnt, about.prior if prior and not about.invented else ())
+    if about.name in TOYS and TOYS[about.name].centres is not None:
+        metrics |= modes(made[:n], train[rows_of(train, n, seed)][about.key], TOYS[about.name])
+    picture = about.key == "image"
+    stamp = Stamp(
+        extractor.sha256,
+        extractor.protocol,
+        QUANTISER if picture else "none",
+        "float32",
+        held_out.about.sha256,
+        split,
+        len(reference),
+        n,
+        prior,
+    )
+    return {
+        "samples": n,
+        "reference": {"data": about.name, "split": split, "sha256": held_out.about.sha256, "count": len(reference)},
+        "floor": f"{n} real training samples against the same reference; scores of classes: the reference itself",
+        "extractor": {
+            "name": extractor.name,
+            "sha256": extractor.sha256,
+            "features": fake.features.shape[1],
+            "accuracy": extractor.accuracy,
+        },
+        "stamp": stamp_json(stamp),
+        "metrics": metrics,
+        "classes": class_shares(fake, about.classes, about.prior) if prior else None,
+    }
+
+
+def modes(made: Tensor, real: Tensor, toy: Toy) -> dict[str, dict[str, Any]]:
+    """Centres that samples reach, and the share within 3 sigma of one; the floor is that of real points."""
+    (count, quality), (count_real, quality_real) = captured(made, toy), captured(real, toy)
+    error = (quality * (1 - quality) / len(made)) ** 0.5
+    return {
+        "modes": row("modes", Estimate(count), Estimate(count_real)),
+        "high quality share": row("high quality share", Estimate(quality, error), Estimate(quality_real)),
+    }
+
+
+def accuracy_row(right: Tensor) -> dict[str, Any]:
+    """(N,) whether each was named rightly -> the share, with its error."""
+    return row("accuracy", of_mean(right.double()))
+
+
+def elsewhere(path: Path, about: About) -> Tensor:
+    """Samples that another program made, as `about` says data are: uint8 (N, C, H, W).
+
+    A folder or zip of pictures, or an .npz whose first array is uint8 (N, H, W, C) or (N, H, W). Pictures of another
+    size or colour than the data's are brought to it. `UserError` for what cannot be read; nothing is unpickled.
+    """
+    if about.key != "image":
+        raise UserError(f"{about.name} has points, not pictures; only a run's own samples can be judged against it")
+    channels, height, width = about.shape
+    wanted = Data(size=f"{height}x{width}", color="gray" if channels == 1 else "rgba" if channels == 4 else "rgb")
+    if path.suffix.lower() == ".npz":
+        return brought_to(_array(path), wanted)
+    splits = open_data(replace(wanted, data=str(path.expanduser().resolve()), test=0.5, fit="crop"))
+    return torch.cat([source[torch.arange(len(source))]["image"] for source in splits.values()])
+
+
+def _array(path: Path) -> Tensor:
+    """The first array of an .npz as (N, C, H, W)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (size := sum(member.file_size for member in archive.infolist())) > LARGEST_ARRAY:
+                raise UserError(f"{path} holds {size:,} bytes; at most {LARGEST_ARRAY:,} are read")
+        with np.load(path, allow_pickle=False) as arrays:
+            found = arrays[arrays.files[0]]
+    except (OSError, ValueError, zipfile.BadZipFile, IndexError) as error:
+        raise UserError(f"{path} cannot be read as .npz: {error}") from None
+    if found.dtype != np.uint8 or found.ndim not in (3, 4) or (found.ndim == 4 and found.shape[3] not in (1, 3, 4)):
+        raise UserError(
+            f"{path}: its first array is {found.dtype} of shape {found.shape}; expected are pictures as uint8 of "
+            "(N, H, W, 1, 3 or 4) or (N, H, W)"
+        )
+    images = torch.from_numpy(np.ascontiguousarray(found if found.ndim == 4 else found[..., None]))
+    return images.permute(0, 3, 1, 2).contiguous()
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A run's evaluation.json, or the file itself."""
+    file = path / "evaluation.json" if path.is_dir() else path
+    if not file.exists():
+        raise UserError(f"{path} has not been judged; do it with:  sparring evaluate {path}")
+    found = read_json(file)
+    if not isinstance(found, Mapping) or not isinstance(found.get("metrics"), Mapping):
+        raise UserError(f"{file} is not a result of sparring evaluate")
+    return dict(found)
