@@ -24,7 +24,7 @@ LAYERS = [
     ["judging"],
     ["session"],
     ["proofs"],
-    ["cli"],
+    ["cli", "cli_judge"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -31,7 +31,8 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring train [RECIPE] [--data NAME|FOLDER|ZIP] [--any.field value]   train; results go to runs/
   sparring resume RUN                 go on with a run that was stopped
   sparring sample RUN [--label 7]     pictures from a trained run
-  sparring evaluate RUN               judge it against held-out data
+  sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
+  sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring report RUN                 one HTML page with samples over time, curves and scores
   sparring recipes                    what can be trained, at what cost, how well
   sparring prove [NAME ...]           run the experiments that this package is held to
@@ -225,54 +226,6 @@ def sample(arguments: Sequence[str]) -> None:
     command(run, arguments, "sample")
 
 
-def evaluate(arguments: Sequence[str]) -> None:
-    """Judge a run."""
-
-    def run(
-        path: positional(str),  # type: ignore[valid-type]
-        split: str | None = None,
-        samples: int = 10_000,
-        seed: int = 1,
-        against: str | None = None,
-        trust: bool = False,
-    ) -> None:
-        """Judge a run's samples against held-out data; every score beside its floor. Prints JSON on stdout.
-
-        Args:
-            path: The run's folder.
-            split: test or validation; none is validation where the run set one aside, else test.
-            samples: How many to draw, at most 10,000.
-            seed: Of the samples.
-            against: Another set than the run's own: a name, folder or zip.
-            trust: Run the code of your own that the run names.
-        """
-        import json
-
-        from sparring import session
-
-        opened = session.load(path, trust)
-        other = dataclasses.replace(opened.written.data, data=against, labels=None) if against else None
-        result = opened.evaluate(split, samples, seed, other)
-        show_scores(result)
-        print(json.dumps(result, indent=1, ensure_ascii=False))
-
-    command(run, arguments, "evaluate")
-
-
-def show_scores(result: Mapping[str, Any]) -> None:
-    """A table for people, on stderr."""
-    by = f"{result['samples']:,} samples, judged by {result['extractor']['name']}" if "samples" in result else None
-    table = Table(title=by)
-    for head, justify in (("score", "left"), ("value", "right"), ("floor: real", "right"), ("x floor", "right")):
-        table.add_column(head, justify=justify)  # type: ignore[arg-type]
-    table.add_column("better")
-    for name, row in result["metrics"].items():
-        times = f"{row['times_floor']:.2f}" if "times_floor" in row else ""
-        floor = f"{row['floor']:.4f}" if "floor" in row else ""
-        table.add_row(name, f"{row['value']:.4f}", floor, times, row["better"])
-    Console(stderr=True).print(table)
-
-
 def report(arguments: Sequence[str]) -> None:
     """Write a run's page."""
 
@@ -437,11 +390,19 @@ def _prove(name: str, seeds: int, full: bool, folder: Path) -> bool:
     return result.passed is not False
 
 
+def judge_commands() -> Any:
+    """Imported when one of them is asked for."""
+    from sparring import cli_judge
+
+    return cli_judge
+
+
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "train": train,
     "resume": resume,
     "sample": sample,
-    "evaluate": evaluate,
+    "evaluate": lambda arguments: judge_commands().evaluate(arguments),
+    "compare": lambda arguments: judge_commands().compare(arguments),
     "report": report,
     "recipes": recipes,
     "data": data,

@@ -32,8 +32,10 @@ from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_of, named_rightly
-from sparring.judging import FEWEST, MOST_SAMPLES, accuracy_row, checked_split, default_split, judged
+from sparring.judging import FEWEST, MOST_SAMPLES, accuracy_row, checked_split, default_split, elsewhere, judged
 from sparring.machine import Machine, find_machine, isolated
+from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol, extractor_named
+from sparring.metrics.features import Extractor
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -255,6 +257,31 @@ def with_full_paths(plan: Plan) -> Plan:
     )
 
 
+def evaluate_pictures(
+    path: str | Path,
+    against: Data,
+    split: str | None = None,
+    judge: str = "auto",
+    protocol: Protocol = DEFAULT_PROTOCOL,
+    seed: int = 1,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Judge pictures that any program made: a folder, a zip or an .npz, against a split of some data.
+
+    `UserError` for what cannot be read or judged. Shares of classes are not judged: nobody knows how these were drawn.
+    """
+    console = console or Console(stderr=True)
+    with isolated():
+        splits = open_data(against)
+        split = checked_split(splits, split)
+        made = elsewhere(Path(path), splits["train"].about)
+        machine = find_machine(How(), splits["train"].about.key)
+        extractor = (
+            judge_of(splits, machine, console) if judge == "auto" else extractor_named(judge, protocol, machine.device)
+        )
+        return {"source": str(path), "time": now(), **judged(made, splits, split, extractor, seed, prior=False)}
+
+
 class Model(NamedTuple):
     """A trained model, ready to sample."""
 
@@ -339,12 +366,15 @@ class Run:
         against: Data | None = None,
         splits: Splits | None = None,
         console: Console | None = None,
+        judge: str = "auto",
+        protocol: Protocol = DEFAULT_PROTOCOL,
     ) -> dict[str, Any]:
         """Judge `samples` samples against a held-out split; written to evaluation.json and returned.
 
         `split` is test or validation; none is validation where the run set one aside, else test. At most as many
         samples are drawn as there are training samples, so that the floor (real training samples against the same
-        reference) has the same number. Other splits, and data other than the run's (`against`), are written beside.
+        reference) has the same number. Other splits, other judges (see `metrics.extractors`) and
+        data other than the run's (`against`) are written beside.
         """
         console = console or Console(stderr=True)
         if splits is None:
@@ -355,25 +385,31 @@ class Run:
             if self.model.game.sample is None:
                 scored = self._classified(splits[split], split)
             else:
-                scored = self._judged(splits, split, samples, seed, console)
+                scored = self._judged(splits, split, samples, seed, self._judge(splits, judge, protocol, console))
         weights = "average" if self.model.averaged else "live"
         result = {"round": self.model.round, "weights": weights, "seed": seed, "time": now(), **scored}
-        own = against is None and split == usual and samples == MOST_SAMPLES
+        own = against is None and split == usual and samples == MOST_SAMPLES and judge == "auto"
         beside = f"evaluation-{split}-{short(splits[split].about.name)}-{scored.get('samples', 0)}"
+        if judge != "auto":
+            beside += f"-{short(judge)}-{protocol}"
         name = "evaluation" if own else beside
         write_json(self.path / f"{name}.json", result)
         return result
 
-    def _judged(self, splits: Splits, split: str, samples: int, seed: int, console: Console) -> dict[str, Any]:
+    def _judge(self, splits: Splits, name: str, protocol: Protocol, console: Console) -> Extractor:
+        if name == "auto":
+            return judge_of(splits, self.machine, console)
+        with self.guard():
+            return extractor_named(name, protocol, self.machine.device)
+
+    def _judged(self, splits: Splits, split: str, samples: int, seed: int, extractor: Extractor) -> dict[str, Any]:
         about = splits["train"].about
         if about.shape != self.about.shape:
             raise UserError(f"data of shape {about.shape} cannot judge samples of shape {self.about.shape}")
-        extractor = judge_of(splits, self.machine, console)
         if samples < FEWEST:
             raise UserError(f"samples={samples}: judging needs at least {FEWEST}")
-        with console.status("judging ..."):
-            made = self.sample(min(samples, len(splits["train"]), MOST_SAMPLES), seed=seed)
-            return judged(made, splits, split, extractor, seed)
+        made = self.sample(min(samples, len(splits["train"]), MOST_SAMPLES), seed=seed)
+        return judged(made, splits, split, extractor, seed)
 
     def _classified(self, held_out: Source, split: str) -> dict[str, Any]:
         network = self.model.modules["classifier"]

@@ -53,15 +53,27 @@ class DenseGenerator(nn.Module):
 
 
 class DenseDiscriminator(nn.Module):
-    """(N, *shape) [, (N,) labels] -> (N,) scores; leaky ReLU, and with labels a projection."""
+    """(N, *shape) [, (N,) labels] -> (N,) scores; leaky ReLU, and with labels a projection.
+
+    `fourier` random waves of the input, of that angular frequency, go in beside it.
+    """
 
     def __init__(
-        self, shape: Sequence[int], hidden: Sequence[int], classes: int = 0, slope: float = 0.2, spectral: bool = False
+        self,
+        shape: Sequence[int],
+        hidden: Sequence[int],
+        classes: int = 0,
+        slope: float = 0.2,
+        spectral: bool = False,
+        fourier: int = 0,
+        frequency: float = 2.0,
     ) -> None:
         super().__init__()
         wrap = spectral_norm if spectral else unchanged
         layers: list[nn.Module] = [nn.Flatten()]
-        now = math.prod(shape)
+        now = math.prod(shape) + 2 * fourier
+        if fourier:
+            layers.append(FourierFeatures(math.prod(shape), fourier, frequency))
         for after in hidden:
             layers += [wrap(nn.Linear(now, after)), nn.LeakyReLU(slope) if slope else nn.ReLU()]
             now = after

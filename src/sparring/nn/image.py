@@ -24,11 +24,15 @@ class ConvGenerator(nn.Module):
     """(N, latent) [, (N,) labels] -> (N, C, H, W) in [-1, 1].
 
     A dense layer makes a small map (at most 7 pixels a side); 4x4 transposed convolutions double it, halving the
-    channels, down to `width` at full size; batch norm and leaky ReLU in between; 3x3 convolution and tanh.
+    channels, down to `width` at full size; batch norm (unless `norm` is off) and leaky ReLU in between; 3x3 convolution
+    and tanh.
     """
 
-    def __init__(self, latent: int, shape: tuple[int, int, int], width: int = 16, classes: int = 0) -> None:
+    def __init__(
+        self, latent: int, shape: tuple[int, int, int], width: int = 16, classes: int = 0, norm: bool = True
+    ) -> None:
         super().__init__()
+        normal = nn.BatchNorm2d if norm else nn.Identity
         channels, self.height, self.width = shape
         self.classes = classes
         steps = ladder(self.height, self.width, 7)
@@ -36,13 +40,13 @@ class ConvGenerator(nn.Module):
         low = (math.ceil(self.height / 2**steps), math.ceil(self.width / 2**steps))
         self.base = (top, *low)
         self.dense = nn.Linear(latent + classes, top * low[0] * low[1])
-        self.first = nn.Sequential(nn.BatchNorm2d(top), nn.LeakyReLU(0.2))
+        self.first = nn.Sequential(normal(top), nn.LeakyReLU(0.2))
         blocks: list[nn.Module] = []
         now = top
         for _ in range(steps):
             after = max(now // 2, width)
             up = nn.ConvTranspose2d(now, after, 4, 2, 1, bias=False)
-            blocks += [up, nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+            blocks += [up, normal(after), nn.LeakyReLU(0.2)]
             now = after
         self.blocks = nn.Sequential(*blocks)
         self.out = nn.Conv2d(now, channels, 3, 1, 1)

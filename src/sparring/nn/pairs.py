@@ -21,12 +21,14 @@ class Sizes:
     """Pictures: channels of the discriminator's first layer."""
     hidden: tuple[int, ...] = (256, 256, 256)
     """Points: widths of the hidden layers of both."""
+    generator_norm: bool = True
+    """Pictures: batch norm in the generator."""
 
 
 def generator_for(shape: Sequence[int], latent: int, sizes: Sizes, classes: int = 0) -> nn.Module:
-    """(N, latent) [, (N,) labels] -> (N, *shape), with batch norm."""
+    """(N, latent) [, (N,) labels] -> (N, *shape), with batch norm unless it is off."""
     if len(shape) == 3:
-        return ConvGenerator(latent, (shape[0], shape[1], shape[2]), sizes.width, classes)
+        return ConvGenerator(latent, (shape[0], shape[1], shape[2]), sizes.width, classes, sizes.generator_norm)
     return DenseGenerator(latent, shape, sizes.hidden, classes, bounded=False)
 
 

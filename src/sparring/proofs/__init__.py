@@ -50,6 +50,9 @@ PROOFS: Mapping[str, Entry] = {
     "lines": Entry("theory:lines", "two lines: Jensen-Shannon is blind, Wasserstein is not", ("wgan_gp",), "3 min"),
     "fgan": Entry("fgan:fgan", "the f-GAN table of Nowozin et al. 2016", ("fgan",), "9 min"),
     "modes-ring": Entry("modes:ring", "the ring of 8 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
+    "agreement": Entry("judge:agreement", "metrics beside torchmetrics, prdc and closed forms", (), "2 min"),
+    "jackknife": Entry("judge:honesty", "stated errors against the true spread", (), "5 min"),
+    "scenarios": Entry("judge:scenarios", "which metric names which sickness", ("cdcgan",), "6 min", _MNIST),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

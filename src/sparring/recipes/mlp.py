@@ -40,6 +40,10 @@ class Config(Duel):
     """Widths of the discriminator's hidden layers."""
     slope: float = 0.2
     """Of the leaky ReLU; 0 is ReLU."""
+    fourier: int = 0
+    """Points: random waves that the discriminator sees beside the coordinates; 0 is none."""
+    frequency: float = 2.0
+    """Of these waves (angular, standard deviation): about 1 / width of what is to be told apart."""
     batch_norm: bool = True
     """In the generator."""
     norm_first: bool = False
@@ -102,6 +106,12 @@ def build(config: Config, about: About) -> Game:
         config.norm_first,
     )
     discriminator = DenseDiscriminator(
-        about.shape, config.discriminator_hidden, classes, config.slope, config.spectral_norm
+        about.shape,
+        config.discriminator_hidden,
+        classes,
+        config.slope,
+        config.spectral_norm,
+        config.fourier,
+        config.frequency,
     )
     return duel(config, about, generator, discriminator)
