@@ -12,9 +12,9 @@ SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 
 # From the bottom up; a module may import from its own line's left-hand sides only when they stand lower.
 LAYERS = [
-    ["__init__", "config", "files", "seeds"],
+    ["__init__", "config", "files", "flags", "seeds"],
     ["schedules", "augment", "data", "objectives", "penalties", "nn.layers"],
-    ["optimizers", "average", "nn.dense", "nn.image", "nn.classic"],
+    ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained"],
     ["nn.pairs", "nn.residual", "nn.r3"],
     ["game", "metrics", "runs"],
     ["engine"],
@@ -24,7 +24,8 @@ LAYERS = [
     ["judging"],
     ["session"],
     ["proofs"],
-    ["cli", "cli_judge"],
+    ["cli_judge"],
+    ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -91,6 +92,8 @@ def test_there_is_one_training_loop_and_no_pickle() -> None:
         assert module == "engine" or ".step()" not in text, module
         for word in ("import pickle", "torch.load(", "torch.save(", "eval(", "extractall("):
             allowed = word == "eval(" and text.count("eval(") == text.count(".eval(")
+            lines = [line for line in text.splitlines() if word in line]
+            allowed |= word == "torch.load(" and all("weights_only=True" in line for line in lines)
             assert word not in text or allowed, f"{module} has {word}"
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from sparring import __version__
 from sparring.config import UserError, did_you_mean
+from sparring.flags import command, positional
 
 if TYPE_CHECKING:
     from sparring.runs import Plan
@@ -149,13 +150,6 @@ def taken(arguments: list[str], flag: str) -> str | None:
     return None
 
 
-def command(function: Callable[..., Any], arguments: Sequence[str], name: str) -> Any:
-    """Call a function with flags made of its signature."""
-    import tyro
-
-    return tyro.cli(function, prog=f"sparring {name}", args=list(arguments))
-
-
 def resume(arguments: Sequence[str]) -> None:
     """Go on with a run."""
 
@@ -170,13 +164,6 @@ def resume(arguments: Sequence[str]) -> None:
         print(session.resume(path).path)
 
     command(run, arguments, "resume")
-
-
-def positional(kind: type) -> Any:
-    """An argument without a flag."""
-    import tyro
-
-    return Annotated[kind, tyro.conf.Positional]
 
 
 def sample(arguments: Sequence[str]) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from sparring.cli import command, positional
 from sparring.config import UserError
+from sparring.flags import command, positional
 
 
 def evaluate(arguments: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         from sparring import session
 
         if not Path(path).exists():
-            raise UserError(f"there is no {path}")
+            raise UserError(f"{path} is not a run, nor a folder or file of pictures: it is not there")
         if (Path(path) / "config.json").is_file():
             opened = session.load(path, trust)
             other = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -103,21 +103,56 @@ def frozen(others: Sequence[Tensor]) -> Iterator[None]:
 
 
 def update(
-    game: Game, player: Player, batch: Batch, precision: Precision = "float32", within: Reach | None = None
+    game: Game,
+    player: Player,
+    batch: Batch,
+    precision: Precision = "float32",
+    within: Reach | None = None,
+    measure: bool = False,
 ) -> Loss:
-    """One turn: differentiate the sum of the player's terms with respect to what it owns, and step."""
+    """One turn: differentiate the sum of the player's terms with respect to what it owns, and step.
+
+    `measure` also watches `gradient norm`, and `update ratio`: the length of the step over that of the weights.
+    """
     within = within or reach(game, player)
     with frozen(within.others):
         with autocast(game, precision):
             loss = player.loss(batch)
         # backward, not grad: it lays gradients out like their parameters, which the fused optimizers rely on
         torch.autograd.backward(sum_of(loss.terms, player.name), inputs=within.owned)
+    moved = Moved(within.owned) if measure else None
     player.optimizer.step()
     player.optimizer.zero_grad(set_to_none=True)
+    if moved is not None:
+        loss = replace(loss, watch={**loss.watch, **moved.by()})
     if player.after is not None:
         with torch.no_grad():
             player.after(loss)
     return loss
+
+
+class Moved:
+    """Weights and gradients before a step, on the device: how far did it go?"""
+
+    def __init__(self, owned: Sequence[Tensor]) -> None:
+        self.owned = owned
+        self.before = [p.detach().clone() for p in owned]
+        self.gradients = _length([p.grad for p in owned if p.grad is not None])
+
+    @torch.no_grad()
+    def by(self) -> dict[str, Tensor]:
+        """After the step."""
+        steps = torch._foreach_sub([p.detach() for p in self.owned], self.before)
+        ratio = _length(steps) / _length(self.before).clamp(min=1e-12)
+        return {"gradient norm": self.gradients, "update ratio": ratio}
+
+
+MEASURED = ("gradient norm", "update ratio")
+"""Watched in one round of each look."""
+
+
+def _length(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack(torch._foreach_norm(list(tensors))).norm() if tensors else torch.zeros(())
 
 
 def autocast(game: Game, precision: Precision) -> torch.autocast:
@@ -150,12 +185,12 @@ def rounds(game: Game, batches: Iterator[Batch], settings: Train, state: State |
         seed(mix(settings.seed, state.round), device)
         if game.on_round is not None:
             game.on_round(state.round / settings.rounds)
-        recent.append(one_round(game, batches, settings, state, reaches))
+        look = (state.round + 1) % settings.check_every == 0 or state.round + 1 == settings.rounds
+        recent.append(one_round(game, batches, settings, state, reaches, look))
         if game.average is not None:
             for name, average in state.averages.items():
                 follow(average, game.modules[name], game.average.at(state.round, state.round / settings.rounds))
         state.round += 1
-        look = state.round % settings.check_every == 0 or state.round == settings.rounds
         losses = summarise(recent, state.round) if look else None
         if look:
             recent = []
@@ -172,7 +207,12 @@ def seed(number: int, device: torch.device) -> None:
 
 
 def one_round(
-    game: Game, batches: Iterator[Batch], settings: Train, state: State, reaches: Mapping[str, Reach]
+    game: Game,
+    batches: Iterator[Batch],
+    settings: Train,
+    state: State,
+    reaches: Mapping[str, Reach],
+    measure: bool = False,
 ) -> dict[str, Tensor]:
     """Every player's turns; returns detached terms and watched values by `player/term`, means over its turns."""
     shared: list[Batch] = []
@@ -187,7 +227,7 @@ def one_round(
                 if turn == 0 and game.prepare is not None:
                     shared[0] = prepared(game, shared[0], settings.precision)
             batch = shared[turn] if player.shares else take(batches, state)
-            turns.append(update(game, player, batch, settings.precision, reaches[player.name]))
+            turns.append(update(game, player, batch, settings.precision, reaches[player.name], measure))
         for name in {**turns[0].terms, **turns[0].watch}:
             values = [{**loss.terms, **loss.watch}[name].detach() for loss in turns]
             record[f"{player.name}/{name}"] = values[0] if len(values) == 1 else torch.stack(values).mean()

@@ -74,6 +74,8 @@ class Game:
     sample: Callable[[Mapping[str, Any], Batch], Tensor] | None = None
     """(the product's modules, what `draw` gives) -> samples, in the data's range of [-1, 1]."""
     average: Average | HalfLife | None = None
+    score: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    """(samples (N, ...), labels) -> (N,) scores of the discriminator, for those who watch it."""
     prepare: Callable[[Batch], dict[str, Tensor]] | None = None
     """Runs once a round, with gradients, on the batch of the players' first turns: what they share. Its graph serves
     one of them; the others detach."""
@@ -215,6 +217,11 @@ class _TwoPlayer:
             terms[name] = often * weight * penalty(score, real, fake).mean()
         return terms
 
+    def score(self, x: Tensor, label: Tensor | None) -> Tensor:
+        whole = len(x) // self.pack * self.pack
+        out: Tensor = self.discriminator(packed(x[:whole], self.pack), label).float()
+        return out
+
     def penalty_loss(self, batch: Batch) -> Loss:
         fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
         return Loss(self.penalty_terms(batch[self.key], fake, batch.get("label")))
@@ -321,6 +328,7 @@ def two_player(
         draw=latent,
         sample=pair.sample,
         average=average,
+        score=pair.score,
         prepare=pair.prepare if share_fakes else None,
         on_round=on_round,
     )

@@ -109,7 +109,7 @@ def row(cell: str, found: Sequence[Counted]) -> list[str | int]:
 
 def cells(names: Sequence[str], order: int, title: str, seeds: int, effort: Effort) -> Result:
     """Some cells of the ablation, beside real data."""
-    rounds = 3000 if effort == "full" else 100
+    rounds = 2000 if effort == "full" else 100
     splits = open_data(DATA)
     judge = judge_of(splits, find_machine(How(), "image"), Console(stderr=True, quiet=True))
     real = count(judge, splits["test"][torch.arange(SAMPLES)]["image"])

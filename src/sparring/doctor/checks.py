@@ -1,0 +1,367 @@
+"""Each check turns a record into at most one finding. Thresholds are ratios to real samples, or to the run itself.
+
+They were set on one half of a library of runs that were made sick on purpose, and of healthy ones, and are proven on
+the other half: `sparring prove doctor`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from sparring.doctor.record import Change, Finding, Record, Series
+
+Check = Callable[[Record], Finding | None]
+WINDOW = 4
+"""Probes in a row that must agree."""
+WARM_UP = 0.15
+"""Share of a run in which everything is still bad, and no sickness."""
+
+
+def diagnose(record: Record) -> list[Finding]:
+    """All findings, the gravest first; a graver one hides those that it explains."""
+    found: list[Finding] = []
+    hidden: set[str] = set()
+    for check, explains in CHECKS.values():
+        finding = check(record)
+        if finding is not None and finding.kind not in hidden:
+            found.append(finding)
+            hidden.update(explains)
+    return found
+
+
+def _recent(record: Record, name: str, count: int = WINDOW) -> Series | None:
+    """The last `count` values after the warm-up; None while there are fewer."""
+    after = record.of(name).after(math.ceil(WARM_UP * record.total))
+    return after.last(count) if len(after) >= count else None
+
+
+def _since(record: Record, name: str, bad: Callable[[float], bool]) -> int:
+    """The round from which on the value has been bad without a break."""
+    series = record.of(name)
+    since = series.rounds[-1]
+    for number, value in zip(reversed(series.rounds), reversed(series.values), strict=True):
+        if not bad(value):
+            break
+        since = number
+    return since
+
+
+def not_a_number(record: Record) -> Finding | None:
+    """A loss, or a sample, that is no longer a number."""
+    dead = record.of("finite")
+    if record.broken is None and (not len(dead) or dead.values[-1] == 1.0):
+        return None
+    number, told = record.broken or (dead.rounds[-1], "generated samples are NaN or infinite")
+    return Finding(
+        "divergence",
+        number,
+        f"training broke: {told.partition('.')[0]}",
+        {"round": float(number)},
+        "go back to the last checkpoint with a third of both learning rates",
+        (Change("generator.lr", factor=0.3), Change("discriminator.lr", factor=0.3)),
+    )
+
+
+def divergence(record: Record) -> Finding | None:
+    """Steps as long as the weights, or scores that grow without bound."""
+    broken = not_a_number(record)
+    if broken is not None:
+        return broken
+    players = [name for name in record.series if name.endswith("/update ratio")]
+    for name in players:
+        recent = record.of(name).last(WINDOW)
+        if len(recent) == WINDOW and min(recent.values) > MOST_UPDATE:
+            player = name.partition("/")[0]
+            return Finding(
+                "divergence",
+                _since(record, name, lambda value: value > MOST_UPDATE),
+                f"each step of the {player} is {recent.median:.0%} of its weights: the learning rate is too high",
+                {"update ratio": recent.median},
+                f"a tenth of the {player}'s learning rate",
+                (Change(f"{player}.lr", factor=0.1),),
+            )
+    scores = _recent(record, "score gap")
+    if scores is not None and min(map(abs, scores.values)) > MOST_SCORE:
+        return Finding(
+            "divergence",
+            _since(record, "score gap", lambda value: abs(value) > MOST_SCORE),
+            f"scores of real and generated samples are {abs(scores.median):,.0f} apart: the discriminator runs away",
+            {"score gap": scores.median},
+            "a third of the discriminator's learning rate, or a gradient penalty (--penalty.r1 1)",
+            (Change("discriminator.lr", factor=0.3),),
+        )
+    return None
+
+
+MOST_UPDATE = 0.25
+MOST_SCORE = 300.0
+
+
+def wrong_range(record: Record) -> Finding | None:
+    """Data of an unusual scale, or generated values that real samples never have."""
+    scale = record.of("real scale")
+    if len(scale) and not LEAST_SCALE <= scale.values[-1] <= MOST_SCALE:
+        return Finding(
+            "wrong range",
+            scale.rounds[0],
+            f"the data have a standard deviation of {scale.values[-1]:.2g}, and networks expect one of about 1",
+            {"real scale": scale.values[-1]},
+            "bring the data to a spread of about 1: pictures to 0..255 as whole numbers, points by their own deviation",
+        )
+    outside = _recent(record, "outside")
+    if outside is None or min(outside.values) < 0.2:
+        return None
+    return Finding(
+        "wrong range",
+        _since(record, "outside", lambda value: value >= 0.2),
+        f"{outside.median:.0%} of the generated values lie outside the range of the data",
+        {"outside": outside.median},
+        "bring the data to [-1, 1], or to a spread of about 1; sparring data inspect shows their range",
+    )
+
+
+LEAST_SCALE, MOST_SCALE = 0.03, 20.0
+
+
+def still(record: Record) -> Finding | None:
+    """A player that does not move."""
+    for name in (n for n in record.series if n.endswith("/update ratio")):
+        recent, player = record.of(name).after(0), name.partition("/")[0]
+        if len(recent) < WINDOW or max(recent.last(WINDOW).values) > LEAST_UPDATE:
+            continue
+        gradient = record.of(f"{player}/gradient norm")
+        if player == "generator" and len(gradient) and gradient.last(WINDOW).median < 1e-6:
+            continue  # no gradient reaches it: another finding
+        if record.total and recent.rounds[-1] > 0.7 * record.total and max(recent.values) > LEAST_UPDATE:
+            continue  # rates that fall towards the end
+        return Finding(
+            "not learning",
+            _since(record, name, lambda value: value <= LEAST_UPDATE),
+            f"the {player} does not move: its steps are {recent.last(WINDOW).median:.1e} of its weights",
+            {"update ratio": recent.last(WINDOW).median},
+            f"a higher learning rate for the {player}",
+            (Change(f"{player}.lr", factor=30.0),),
+        )
+    return None
+
+
+LEAST_UPDATE = 1e-5
+
+
+def vanishing(record: Record) -> Finding | None:
+    """No gradient reaches the generator, though its samples are bad."""
+    gradient = _recent(record, "generator/gradient norm")
+    early = record.of("generator/gradient norm").values[:3]
+    apart, distance = _recent(record, "told apart"), _recent(record, "distance")
+    if gradient is None or apart is None or distance is None or not early:
+        return None
+    gone = max(gradient.values) < max(1e-3 * max(early), 1e-6)
+    if not gone or apart.median < 0.9 or distance.median < 3:
+        return None
+    return Finding(
+        "vanishing gradient",
+        gradient.rounds[0],
+        f"the generator's gradient is {gradient.median:.1e} of length: the discriminator is sure, and teaches nothing",
+        {"gradient norm": gradient.median, "told apart": apart.median},
+        "an objective that does not saturate (--objective non-saturating, hinge or relativistic)",
+        (Change("objective", value="non-saturating"),),
+    )
+
+
+def collapse(record: Record) -> Finding | None:
+    """Samples that are all alike."""
+    spread, nearest = _recent(record, "spread"), _recent(record, "nearest")
+    coverage = _recent(record, "coverage")
+    if spread is None or nearest is None or coverage is None:
+        return None
+    alike = max(spread.values) < 0.25 or (max(nearest.values) < 0.12 and max(coverage.values) < 0.35)
+    if not alike:
+        return None
+    return Finding(
+        "mode collapse",
+        spread.rounds[0],
+        f"samples are alike: {spread.median:.0%} of the spread of real ones, and nearly none of their variety",
+        {"spread": spread.median, "nearest": nearest.median, "coverage": coverage.median},
+        "a gradient penalty with an objective of pairs (--objective relativistic --penalty.r1 1 --penalty.r2 1), or "
+        "packing (the recipe pacgan)",
+        (Change("objective", value="relativistic"), Change("penalty.r1", value=1.0), Change("penalty.r2", value=1.0)),
+    )
+
+
+def dropping(record: Record) -> Finding | None:
+    """Samples that lie on the data, but not everywhere."""
+    coverage, spread, distance = (_recent(record, name) for name in ("coverage", "spread", "distance"))
+    if coverage is None or spread is None or distance is None or record.total == 0:
+        return None
+    late = coverage.rounds[-1] >= 0.35 * record.total
+    if not late or max(coverage.values) > 0.45 or distance.median > 60:
+        return None
+    return Finding(
+        "mode dropping",
+        coverage.rounds[0],
+        f"only {coverage.median:.0%} of the data that fresh real samples would reach have a sample near them",
+        {"coverage": coverage.median, "spread": spread.median},
+        "an objective of pairs with both penalties (--objective relativistic --penalty.r1 1 --penalty.r2 1), a larger "
+        "batch, or labels by clusters (--clusters 100)",
+        (Change("objective", value="relativistic"), Change("penalty.r1", value=1.0), Change("penalty.r2", value=1.0)),
+    )
+
+
+def memorising(record: Record) -> Finding | None:
+    """Copies, or a discriminator that knows its training samples by heart."""
+    known, copies = _recent(record, "train over held-out"), _recent(record, "copying z")
+    few = 0 < record.samples < FEW
+    if copies is not None and max(copies.values) < -6:
+        return Finding(
+            "memorising",
+            copies.rounds[0],
+            f"samples lie nearer to training samples than held-out ones do, by {-copies.median:.0f} standard errors",
+            {"copying z": copies.median},
+            "more data; augmentation of what the discriminator sees (--discriminator-augment.diffaugment color "
+            "translation cutout); or stop earlier",
+        )
+    if known is None or min(known.values) < MOST_KNOWN:
+        return None
+    kind = "data too small" if few else "memorising"
+    return Finding(
+        kind,
+        _since(record, "train over held-out", lambda value: value >= MOST_KNOWN),
+        f"the discriminator prefers a training sample to a held-out one {known.median:.0%} of the time: it learns "
+        f"them by heart{f', and there are only {record.samples}' if few else ''}",
+        {"train over held-out": known.median, "samples": float(record.samples)},
+        "augment what the discriminator sees: --discriminator-augment.adaptive, or "
+        "--discriminator-augment.diffaugment color translation cutout; or more data",
+        (Change("discriminator_augment.adaptive", value=True),),
+    )
+
+
+FEW = 1500
+MOST_KNOWN = 0.72
+
+
+def winning(record: Record) -> Finding | None:
+    """The discriminator is always right, and samples do not get better."""
+    apart, distance = _recent(record, "told apart", 6), _recent(record, "distance", 6)
+    if apart is None or distance is None or min(apart.values) < 0.985 or distance.median < 8:
+        return None
+    if distance.values[-1] < 0.6 * distance.values[0]:
+        return None  # it wins, and the generator learns all the same
+    return Finding(
+        "discriminator winning",
+        _since(record, "told apart", lambda value: value >= 0.985),
+        f"the discriminator tells {apart.median:.1%} of real samples from generated ones, and these stay "
+        f"{distance.median:.0f} times as far from the data as real ones",
+        {"told apart": apart.median, "distance": distance.median},
+        "a lower learning rate for the discriminator, or a gradient penalty (--penalty.r1 1)",
+        (Change("discriminator.lr", factor=0.25), Change("penalty.r1", value=1.0)),
+    )
+
+
+def losing(record: Record) -> Finding | None:
+    """The discriminator cannot tell samples that are plainly bad."""
+    apart, distance = _recent(record, "told apart", 6), _recent(record, "distance", 6)
+    if apart is None or distance is None or max(apart.values) > 0.7 or min(distance.values) < 12:
+        return None
+    if distance.values[-1] < 0.7 * distance.values[0]:
+        return None
+    return Finding(
+        "discriminator losing",
+        _since(record, "told apart", lambda value: value <= 0.7),
+        f"samples are {distance.median:.0f} times as far from the data as real ones, and the discriminator tells only "
+        f"{apart.median:.0%} of them: it is too weak",
+        {"told apart": apart.median, "distance": distance.median},
+        "a wider discriminator, more of its steps (--discriminator-steps 2), or a higher learning rate for it",
+        (Change("discriminator.lr", factor=4.0),),
+    )
+
+
+def oscillation(record: Record) -> Finding | None:
+    """Samples wander from place to place."""
+    drift, distance = _recent(record, "drift", 6), _recent(record, "live distance", 6)
+    if drift is None or distance is None or drift.median < 0.35 or min(distance.values) < 4:
+        return None
+    return Finding(
+        "oscillation",
+        drift.rounds[0],
+        f"between two looks the middle of the samples moves by {drift.median:.0%} of the data's spread: they circle",
+        {"drift": drift.median, "distance": distance.median},
+        "lower learning rates, beta1 = 0, or a gradient penalty (--penalty.r1 1)",
+        (Change("generator.lr", factor=0.3), Change("discriminator.lr", factor=0.3), Change("penalty.r1", value=1.0)),
+    )
+
+
+def worsening(record: Record) -> Finding | None:
+    """The best lies behind."""
+    series = record.of("distance").after(math.ceil(WARM_UP * record.total))
+    if len(series) < 10:
+        return None
+    smooth = [sorted(series.values[max(0, i - 2) : i + 1])[len(series.values[max(0, i - 2) : i + 1]) // 2]
+              for i in range(len(series))]  # fmt: skip
+    best = min(range(len(smooth)), key=smooth.__getitem__)
+    if best > len(smooth) - 6 or min(series.values[-4:]) < max(3 * smooth[best], 12):
+        return None
+    return Finding(
+        "worse after the best",
+        series.rounds[best],
+        f"samples were {smooth[best]:.1f} times as far from the data as real ones in round {series.rounds[best]:,}, "
+        f"and are {series.last(4).median:.1f} times now",
+        {"best": smooth[best], "now": series.last(4).median},
+        "stop there, or lower learning rates from there on (--decay 0.3)",
+        (Change("decay", value=0.3),),
+    )
+
+
+def lagging(record: Record) -> Finding | None:
+    """The average of the weights is worse than the weights."""
+    kept, live = _recent(record, "distance"), _recent(record, "live distance")
+    if kept is None or live is None:
+        return None
+    ratio = [a / max(b, 1.0) for a, b in zip(kept.values, live.values, strict=True)]
+    if min(ratio) < 4 or kept.rounds[-1] < 0.3 * record.total:
+        return None
+    return Finding(
+        "average lags",
+        kept.rounds[0],
+        f"averaged weights make samples {min(ratio):.0f} times as far from the data as the live ones do",
+        {"distance": kept.median, "live distance": live.median},
+        "a shorter average (--average 0.99), or none (--average 0)",
+        (Change("average", value=0.99),),
+    )
+
+
+def labels_ignored(record: Record) -> Finding | None:
+    """Another label makes the same sample."""
+    effect = _recent(record, "label effect")
+    if effect is None or max(effect.values) > 0.1:
+        return None
+    return Finding(
+        "labels ignored",
+        _since(record, "label effect", lambda value: value <= 0.1),
+        f"another label changes a sample {effect.median:.0%} as much as another latent does: labels are ignored",
+        {"label effect": effect.median},
+        "check that labels belong to their samples (sparring data inspect), and that the discriminator sees them",
+    )
+
+
+CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
+    "divergence": (divergence, ("mode collapse", "mode dropping", "discriminator winning", "discriminator losing",
+                                "oscillation", "worse after the best", "vanishing gradient", "labels ignored",
+                                "wrong range", "memorising", "data too small", "average lags")),
+    "wrong range": (wrong_range, ("mode collapse", "mode dropping", "discriminator winning", "discriminator losing")),
+    "not learning": (still, ("discriminator winning", "discriminator losing", "mode dropping", "mode collapse",
+                             "vanishing gradient", "oscillation", "labels ignored", "worse after the best")),
+    "average lags": (lagging, ("mode collapse", "mode dropping", "discriminator winning", "worse after the best",
+                               "labels ignored", "memorising")),
+    "vanishing gradient": (vanishing, ("mode collapse", "mode dropping", "discriminator winning", "labels ignored")),
+    "data too small": (memorising, ("mode dropping", "discriminator winning", "worse after the best", "mode collapse")),
+    "mode collapse": (collapse, ("mode dropping", "discriminator winning", "labels ignored", "worse after the best",
+                                 "oscillation")),
+    "discriminator winning": (winning, ("mode dropping", "worse after the best", "oscillation")),
+    "discriminator losing": (losing, ("mode dropping", "oscillation", "worse after the best")),
+    "oscillation": (oscillation, ("mode dropping", "worse after the best")),
+    "mode dropping": (dropping, ()),
+    "labels ignored": (labels_ignored, ()),
+    "worse after the best": (worsening, ()),
+}  # fmt: skip
+"""The gravest first: (check, what it explains)."""

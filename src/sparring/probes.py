@@ -1,0 +1,251 @@
+"""Looks at a game while it trains: a few hundred samples, what the discriminator makes of them, how they spread.
+
+Every value is a number that says something without its unit: a ratio to the same number of real samples wherever that
+is possible. The doctor reads them from the run folder; nothing here judges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring import sampling
+from sparring.data.loader import ready
+from sparring.data.source import Source
+from sparring.engine import State, device_of
+from sparring.game import Game
+from sparring.metrics.copying import mann_whitney
+from sparring.metrics.features import Extractor
+from sparring.metrics.frechet import frechet_distance
+
+SAMPLES = 256
+LEARNT = 2000
+"""Training samples among which copies are looked for."""
+DIMENSIONS = 16
+PROBES = 40
+"""Per run."""
+SEED = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Real samples and what is measured on them once."""
+
+    batch: Tensor
+    """(n, ...) in the game's range."""
+    label: Tensor | None
+    few: Tensor
+    """(n, k) in the low-dimensional view."""
+    spread: float
+    nearest: float
+
+
+@dataclass(eq=False)
+class Probes:
+    """Made once a run; called every now and then. Changes no weights and no state."""
+
+    game: Game
+    source: Source
+    held_out: Source | None
+    judge: Extractor | None = None
+    view: View = field(init=False)
+    real: Known = field(init=False)
+    held: Known | None = field(init=False)
+    _before: Tensor | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        columns = self._columns(self.source, LEARNT)
+        self.learnt = columns[self.source.about.key]
+        self.view = View(self.learnt)
+        self.pixels = self.view.coarse(self.learnt)
+        n = min(SAMPLES, len(self.learnt))
+        label = columns.get("label")
+        self.real = self._known(self.learnt[:n], None if label is None else label[:n])
+        self.reference = self.view(self.learnt)
+        self.held = None
+        usable = self.held_out is not None and len(self.held_out) >= 32
+        if usable and self.held_out is not None:
+            other = self._columns(self.held_out, SAMPLES)
+            same = bool(self.source.about.classes) == bool(self.held_out.about.classes)
+            invented = self.source.about.invented or not same
+            self.held = self._known(other[self.source.about.key], None if invented else other.get("label"))
+        beside = self.held.few if self.held is not None else self.reference[-n:]
+        self.floor = max(frechet_distance(beside, self.reference), 1e-6)
+        self.reach = _reach(self.real.few)
+        self.covered = max(_covered(self.real.few, self.reach, beside), 0.05)
+
+    def _columns(self, source: Source, most: int) -> dict[str, Tensor]:
+        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(SEED))[:most]
+        return {name: ready(name, column, device_of(self.game)) for name, column in source[order].items()}
+
+    def _known(self, batch: Tensor, label: Tensor | None) -> Known:
+        few = self.view(batch)
+        return Known(batch, label, few, _spread(few), _nearest(few))
+
+    @torch.no_grad()
+    def __call__(self, state: State) -> dict[str, float]:
+        """Everything that can be seen now."""
+        if self.game.sample is None:
+            return {}
+        drawn = sampling.draw(self.game, len(self.real.batch), SEED)
+        with resting(self.game):
+            live = self._made({name: self.game.modules[name] for name in self.game.product}, drawn)
+            kept = self._made(sampling.for_sampling(self.game, state, SAMPLES), drawn) if state.averages else live
+            if not bool(live.isfinite().all()) or not bool(kept.isfinite().all()):
+                return {"finite": 0.0}
+            found = {"finite": 1.0, **self._scores(live, drawn.get("label"))}
+            found |= self._samples(live, kept) | self._labels(drawn)
+        return {name: float(f"{value:.5g}") for name, value in found.items() if math.isfinite(value)}
+
+    def _made(self, modules: dict[str, nn.Module], drawn: dict[str, Tensor]) -> Tensor:
+        return sampling.generate(self.game, modules, drawn).to(device_of(self.game))
+
+    def _scores(self, fake: Tensor, label: Tensor | None) -> dict[str, float]:
+        """How well the discriminator tells, and whether it knows the training samples by heart."""
+        score = self.game.score
+        if score is None:
+            return {}
+        device = fake.device
+        fakes = score(fake, None if label is None else label.to(device))
+        reals = score(self.real.batch, self.real.label)
+        found = {"told apart": mann_whitney_share(reals, fakes), "score gap": float(reals.mean() - fakes.mean())}
+        if self.held is not None and (self.real.label is None) == (self.held.label is None):
+            others = score(self.held.batch, self.held.label)
+            found["held-out told apart"] = mann_whitney_share(others, fakes)
+            found["train over held-out"] = mann_whitney_share(reals, others)
+        return found
+
+    def _samples(self, live: Tensor, kept: Tensor) -> dict[str, float]:
+        """How they lie beside real ones."""
+        few, now = self.view(kept), self.view(live)
+        middle = now.mean(0)
+        before, self._before = self._before, middle
+        scale = float(self.reference.std(0).norm()) + 1e-12
+        made, coarse = self.real.few, self.view.coarse(kept)
+        found = {
+            "distance": frechet_distance(few, self.reference) / self.floor,
+            "live distance": frechet_distance(now, self.reference) / self.floor,
+            "spread": _spread(few) / max(self.real.spread, 1e-12),
+            "nearest": _nearest(few) / max(self.real.nearest, 1e-12),
+            "coverage": _covered(made, self.reach, few) / self.covered,
+            "drift": 0.0 if before is None else float((middle - before).norm()) / scale,
+            "outside": _outside(kept, self.learnt),
+            "real scale": float(self.learnt.float().std()),
+        }
+        if self.held is not None:
+            others = self.view.coarse(self.held.batch)
+            found["copying z"] = mann_whitney(_to_nearest(coarse, self.pixels), _to_nearest(others, self.pixels))
+        if self.judge is not None and self.source.about.key == "image":
+            found |= self._classes(kept)
+        return found
+
+    def _classes(self, kept: Tensor) -> dict[str, float]:
+        assert self.judge is not None
+        _, logits = self.judge.run(sampling.finished(kept.cpu(), self.source.about))
+        if logits is None:
+            return {}
+        share = torch.bincount(logits.argmax(1), minlength=logits.shape[1]).double() / len(logits)
+        return {"classes": float((share > 0).sum()), "class entropy": -float(torch.xlogy(share, share).sum())}
+
+    def _labels(self, drawn: dict[str, Tensor]) -> dict[str, float]:
+        """Does another label change a sample as much as another latent does?"""
+        if "label" not in drawn or len(self.source.about.classes) < 2:
+            return {}
+        n, classes = min(64, len(drawn["label"])), len(self.source.about.classes)
+        part = {name: column[:n] for name, column in drawn.items()}
+        other = {**part, "label": (part["label"] + 1) % classes}
+        another = {**part, **{name: value.flip(0) for name, value in part.items() if name != "label"}}
+        modules = {name: self.game.modules[name] for name in self.game.product}
+        base, labelled, latent = (self.view(self._made(modules, d)) for d in (part, other, another))
+        change = (base - latent).norm(dim=1).mean().clamp(min=1e-9)
+        return {"label effect": float((base - labelled).norm(dim=1).mean() / change)}
+
+
+class View:
+    """(n, ...) samples -> (n, k) few numbers each: pictures averaged to 8x8 and projected; points as they are."""
+
+    def __init__(self, real: Tensor) -> None:
+        self.pictures = real.ndim == 4
+        coarse = self.coarse(real)
+        self.middle, self.basis = coarse.mean(0), None
+        if coarse.shape[1] > DIMENSIONS:  # the directions in which real samples differ most
+            _, _, right = torch.linalg.svd((coarse - self.middle)[:LEARNT], full_matrices=False)
+            self.basis = right[:DIMENSIONS].T
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """(n, d) before the projection."""
+        if self.pictures:
+            x = F.adaptive_avg_pool2d(x.float(), (min(8, x.shape[2]), min(8, x.shape[3])))
+        return x.float().flatten(1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        coarse = self.coarse(x) - self.middle
+        return coarse if self.basis is None else coarse @ self.basis
+
+
+@contextmanager
+def resting(game: Game) -> Iterator[None]:
+    """All modules in evaluation mode, and back."""
+    training = [module for root in game.modules.values() for module in root.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def mann_whitney_share(a: Tensor, b: Tensor) -> float:
+    """P(a > b), ties half: .5 for the same distribution, 1 when all of a lie above b."""
+    a, b = a.float().flatten(), b.float().flatten()
+    above = (a[:, None] > b).float() + 0.5 * (a[:, None] == b).float()
+    return float(above.mean())
+
+
+def _spread(few: Tensor) -> float:
+    """Mean distance of two samples."""
+    return float(torch.pdist(few).mean()) if len(few) > 1 else 0.0
+
+
+def _nearest(few: Tensor) -> float:
+    """Median distance to the nearest other sample."""
+    distance = torch.cdist(few, few)
+    distance.fill_diagonal_(math.inf)
+    return float(distance.min(1).values.median())
+
+
+def _to_nearest(x: Tensor, y: Tensor) -> Tensor:
+    return torch.cdist(x, y).min(1).values
+
+
+def _reach(few: Tensor, k: int = 5) -> Tensor:
+    """(n,) distance of each to its k-th neighbour."""
+    return torch.cdist(few, few).kthvalue(min(k + 1, len(few)), dim=1).values
+
+
+def _covered(real: Tensor, reach: Tensor, few: Tensor) -> float:
+    """Share of reals with a sample in their ball."""
+    return float((torch.cdist(real, few).min(1).values <= reach).float().mean())
+
+
+def _outside(made: Tensor, real: Tensor) -> float:
+    """Share of generated values beyond the range of the real ones, with a hundredth of it to spare."""
+    low, high = real.min(), real.max()
+    spare = 0.01 * (high - low)
+    return float(((made < low - spare) | (made > high + spare)).float().mean())
+
+
+def probe_rounds(total: int, probes: int = PROBES) -> set[int]:
+    """When to look: evenly, and at the end."""
+    return {math.ceil(total * i / probes) for i in range(1, probes + 1)}
+
+
+Looker = Callable[[State], dict[str, float]]
