@@ -34,6 +34,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring sample RUN [--label 7]     pictures from a trained run
   sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
   sparring compare RUN RUN ...        which scores differ by more than their errors
+  sparring diagnose RUN|LOG           what is wrong with a training, and what to change
   sparring report RUN                 one HTML page with samples over time, curves and scores
   sparring recipes                    what can be trained, at what cost, how well
   sparring prove [NAME ...]           run the experiments that this package is held to
@@ -384,12 +385,20 @@ def judge_commands() -> Any:
     return cli_judge
 
 
+def doctor_command(arguments: Sequence[str]) -> None:
+    """Alike."""
+    from sparring.cli_doctor import diagnose
+
+    diagnose(arguments)
+
+
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "train": train,
     "resume": resume,
     "sample": sample,
     "evaluate": lambda arguments: judge_commands().evaluate(arguments),
     "compare": lambda arguments: judge_commands().compare(arguments),
+    "diagnose": lambda arguments: doctor_command(arguments),
     "report": report,
     "recipes": recipes,
     "data": data,

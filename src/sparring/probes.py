@@ -28,6 +28,8 @@ SAMPLES = 256
 LEARNT = 2000
 """Training samples among which copies are looked for."""
 DIMENSIONS = 16
+LEAST_FLOOR, LEAST_REACH = 0.02, 0.1
+"""Of the data's variance, and of the mean distance of two samples."""
 PROBES = 40
 """Per run."""
 SEED = 7
@@ -76,8 +78,10 @@ class Probes:
             invented = self.source.about.invented or not same
             self.held = self._known(other[self.source.about.key], None if invented else other.get("label"))
         beside = self.held.few if self.held is not None else self.reference[-n:]
-        self.floor = max(frechet_distance(beside, self.reference), 1e-6)
-        self.reach = _reach(self.real.few)
+        # of narrow modes neither a distance nor a ball is to be measured by their width, which no sample meets early
+        variance = float(self.reference.var(0).sum())
+        self.floor = max(frechet_distance(beside, self.reference), LEAST_FLOOR * variance, 1e-12)
+        self.reach = _reach(self.real.few).clamp(min=LEAST_REACH * self.real.spread)
         self.covered = max(_covered(self.real.few, self.reach, beside), 0.05)
 
     def _columns(self, source: Source, most: int) -> dict[str, Tensor]:

@@ -55,6 +55,11 @@ class How:
     """How often samples are drawn while training."""
     save_every: float = 30.0
     """Seconds between checkpoints."""
+    on_trouble: Literal["warn", "stop", "rollback", "ignore"] = "warn"
+    """What to do when the doctor finds something: tell; stop and save; or go back to the last healthy checkpoint with
+    the remedy applied. `ignore` does not look at all."""
+    rollbacks: int = 2
+    """How often at most; then it is only told."""
     evaluate: bool = True
     """Judge the samples and write the report when training ends."""
 

@@ -7,7 +7,7 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -20,13 +20,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column, Table
 
 from sparring import checkpoint, recipes, sampling, show
+from sparring.care import HEALTHY, Care, Trouble, care_for, forget_sick, treated
 from sparring.config import UserError
 from sparring.data import About, Source, Splits
 from sparring.data.loader import batches
+from sparring.doctor import Finding
 from sparring.engine import NonFiniteLossError, Round, State, Train, rounds, start
 from sparring.game import Game
 from sparring.machine import Machine, peak_memory
-from sparring.runs import Events, Plan, duration, now, only_one, printable
+from sparring.runs import Events, Plan, duration, now, only_one, printable, read_config, write_config
 
 SNAPSHOT_SEED = 1
 
@@ -206,8 +208,9 @@ def interruptible() -> Iterator[threading.Event]:
 class Recorder:
     """Called after every round: counts time, writes events, draws samples, saves checkpoints."""
 
-    def __init__(self, job: Job, events: Events, progress: Progress, task: TaskID) -> None:
-        self.job, self.events, self.progress, self.task = job, events, progress, task
+    def __init__(self, job: Job, events: Events, progress: Progress, task: TaskID, care: Care | None = None) -> None:
+        self.job, self.events, self.progress, self.task, self.care = job, events, progress, task, care
+        self.looks = care.rounds if care is not None else set[int]()
         self.snapshots = snapshot_rounds(job.settings.rounds, job.plan.how.snapshots)
         self.saved = time.monotonic()
         self.due = False
@@ -222,14 +225,18 @@ class Recorder:
             self._losses(done.losses.values)
         if self.job.state.round in self.snapshots:
             snapshot(self.job, self.events)
+        if self.care is not None and self.job.state.round in self.looks:
+            self.care.look(self.job.state, self.events, self.progress.console)
         last = self.job.state.round == self.job.settings.rounds
         self.due |= time.monotonic() - self.saved > self.job.plan.how.save_every
         if last or (self.due and done.losses is not None):  # saved only when the losses were just seen to be finite
             self.save()
         self.mark = (time.perf_counter(), time.process_time())
 
-    def _losses(self, values: Any) -> None:
+    def _losses(self, values: Mapping[str, float]) -> None:
         job = self.job
+        if self.care is not None:
+            self.care.losses(job.state.round, values)
         self.events.write(
             "losses",
             round=job.state.round,
@@ -283,10 +290,39 @@ def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.T
 
 
 def play(job: Job, console: Console) -> bool:
-    """Train to the end: True; or until Ctrl-C, saved: False. Raises `UserError` when it cannot go on."""
+    """Train to the end: True; or until Ctrl-C or trouble, saved: False. Raises `UserError` when it cannot go on."""
     job.state = start(job.game, job.state)
     with only_one(job.folder):
+        for _ in range(job.plan.how.rollbacks):
+            try:
+                return _play(job, console)
+            except Trouble as trouble:
+                if job.plan.how.on_trouble == "stop":
+                    return False
+                roll_back(job, trouble.finding, console)
+        job.plan = replace(job.plan, how=replace(job.plan.how, on_trouble="warn"))
         return _play(job, console)
+
+
+def roll_back(job: Job, finding: Finding, console: Console) -> None:
+    """The last healthy checkpoint (or the beginning), with the remedy applied; written into the run's configuration."""
+    model, done = treated(job.plan.model, finding.changes, f"the remedy for {finding.kind}")
+    job.plan = replace(job.plan, model=model)
+    job.game = assemble(job.plan, job.about, job.machine)
+    own = {name: [dict(g, params=None) for g in o.param_groups] for name, o in checkpoint.optimizers(job.game).items()}
+    job.state = checkpoint.restore_newest(job.game, job.folder / HEALTHY, lambda text: None)
+    for name, optimizer in checkpoint.optimizers(job.game).items():  # rates of the remedy, not those of the checkpoint
+        for group, numbers in zip(optimizer.param_groups, own[name], strict=True):
+            group.update({key: value for key, value in numbers.items() if key != "params"})
+    forget_sick(job.folder / "checkpoints", job.state.round)
+    facts = dict(read_config(job.folder).facts)
+    facts["remedies"] = [*facts.get("remedies", []), {"for": finding.kind, "round": job.state.round, "changed": done}]
+    write_config(job.folder, job.plan, job.about, facts)
+    events = Events(job.folder)
+    events.write("rollback", round=job.state.round, kind=finding.kind, changed=done, time=now())
+    events.close()
+    told = "; ".join(done) or "nothing that could be changed by itself"
+    console.print(f"rolled back to round {job.state.round:,}: {told}", style="yellow", markup=False)
 
 
 def _play(job: Job, console: Console) -> bool:
@@ -297,23 +333,37 @@ def _play(job: Job, console: Console) -> bool:
         TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)), TextColumn("left"),
         TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True)),
     )  # fmt: skip
+    care: Care | None = None
     try:
         with Progress(*columns, console=console) as progress, interruptible() as asked:
             task = progress.add_task("", total=job.settings.rounds, completed=job.state.round, rate="", losses="")
             if job.state.round == 0:
                 snapshot(job, events)
-            finished = _rounds(job, Recorder(job, events, progress, task), asked)
+            care = care_for(job.folder, job.plan, job.game, job.source, held_out_of(job))
+            finished = _rounds(job, Recorder(job, events, progress, task, care), asked)
         events.write("done" if finished else "stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         return finished
     except (NonFiniteLossError, FloatingPointError) as error:
+        if care is not None:
+            care.broken(job.state.round, str(error), events, console)
         raise UserError(f"training stopped: {error}{_last_good(job)}") from None
     except OSError as error:
         raise UserError(
             f"training stopped: {error}; free some space or mend the path, then resume{_last_good(job)}"
         ) from None
+    except Trouble:
+        if job.plan.how.on_trouble == "stop":
+            checkpoint.save(job.folder / "checkpoints", job.game, job.state)
+            events.write("stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
+        raise
     finally:
         with contextlib.suppress(OSError):
             events.close()
+
+
+def held_out_of(job: Job) -> Source | None:
+    """Samples that were not learnt from: the validation split where there is one, else the test split."""
+    return job.splits.get("validation", job.splits.get("test"))
 
 
 def _rounds(job: Job, record: Recorder, asked: threading.Event) -> bool:

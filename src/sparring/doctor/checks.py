@@ -190,12 +190,13 @@ def collapse(record: Record) -> Finding | None:
 
 
 def dropping(record: Record) -> Finding | None:
-    """Samples that lie on the data, but not everywhere."""
-    coverage, spread, distance = (_recent(record, name) for name in ("coverage", "spread", "distance"))
-    if coverage is None or spread is None or distance is None or record.total == 0:
+    """Samples that lie on the data, but not everywhere, and do not spread."""
+    coverage, spread, distance = (_recent(record, name, LONG) for name in ("coverage", "spread", "distance"))
+    if coverage is None or spread is None or distance is None:
         return None
-    late = coverage.rounds[-1] >= 0.35 * record.total
-    if not late or max(coverage.values) > 0.45 or distance.median > 60:
+    if max(coverage.values) > LEAST_COVERAGE or coverage.values[-1] > 1.2 * coverage.values[0]:
+        return None
+    if distance.values[-1] < 0.8 * distance.values[0]:
         return None
     return Finding(
         "mode dropping",
@@ -208,11 +209,16 @@ def dropping(record: Record) -> Finding | None:
     )
 
 
+LONG = 8
+"""Probes over which something that should get better does not."""
+LEAST_COVERAGE = 0.25
+
+
 def memorising(record: Record) -> Finding | None:
     """Copies, or a discriminator that knows its training samples by heart."""
     known, copies = _recent(record, "train over held-out"), _recent(record, "copying z")
     few = 0 < record.samples < FEW
-    if copies is not None and max(copies.values) < -6:
+    if copies is not None and max(copies.values) < -9:
         return Finding(
             "memorising",
             copies.rounds[0],
@@ -278,8 +284,10 @@ def losing(record: Record) -> Finding | None:
 
 def oscillation(record: Record) -> Finding | None:
     """Samples wander from place to place."""
-    drift, distance = _recent(record, "drift", 6), _recent(record, "live distance", 6)
-    if drift is None or distance is None or drift.median < 0.35 or min(distance.values) < 4:
+    drift, distance = _recent(record, "drift", LONG), _recent(record, "distance", LONG)
+    if drift is None or distance is None or drift.median < 0.4 or min(distance.values) < 4:
+        return None
+    if distance.values[-1] < 0.8 * distance.values[0]:
         return None
     return Finding(
         "oscillation",

@@ -47,7 +47,7 @@ def history(events: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str,
         number = event.get("round")
         if not isinstance(number, int):
             continue
-        if event.get("event") == "resume":
+        if event.get("event") in ("resume", "rollback"):
             kept = {earlier: value for earlier, value in kept.items() if earlier <= number}
         elif event.get("event") == kind:
             kept[number] = event

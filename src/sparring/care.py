@@ -1,0 +1,141 @@
+"""The doctor at the bedside: looks while a run is trained, tells what it finds, and acts where it was asked to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sparring import checkpoint
+from sparring.config import check_limits, from_json, to_json
+from sparring.data.source import Source
+from sparring.doctor import Change, Finding, diagnose, record_of
+from sparring.engine import State
+from sparring.game import Game
+from sparring.probes import Probes, probe_rounds
+from sparring.runs import Events, Plan, read_events
+
+HEALTHY = "healthy"
+"""Folder of the newest checkpoint of which nothing bad was known."""
+
+
+class Trouble(Exception):  # noqa: N818  (not an error of the program)
+    """Training is to be stopped, or rolled back, because of a finding."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.what)
+        self.finding = finding
+
+
+@dataclass(eq=False)
+class Care:
+    """Watches one run."""
+
+    folder: Path
+    plan: Plan
+    game: Game
+    probes: Probes
+    samples: int
+    history: list[Mapping[str, Any]] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+    """Spent in looking."""
+
+    @property
+    def rounds(self) -> set[int]:
+        """When to look."""
+        return probe_rounds(self.plan.model.rounds)
+
+    def losses(self, number: int, values: Mapping[str, float]) -> None:
+        """What the engine reports goes into the record too."""
+        self.history.append({"event": "losses", "round": number, "values": values})
+
+    def look(self, state: State, events: Events, console: Console) -> None:
+        """Probe, diagnose, and tell what is new. Raises `Trouble` where the run is to be stopped for it."""
+        begin = time.perf_counter()
+        values = self.probes(state)
+        spent = time.perf_counter() - begin
+        self.seconds += spent
+        events.write("probe", round=state.round, values=values, seconds=round(spent, 4))
+        self.history.append({"event": "probe", "round": state.round, "values": values})
+        self.tell(self.findings(), events, console)
+        if not self.told and self.plan.how.on_trouble == "rollback":
+            checkpoint.save(self.folder / HEALTHY, self.game, state, keep=1)
+
+    def findings(self) -> list[Finding]:
+        """Of all that is known."""
+        objective = str(getattr(self.plan.model, "objective", ""))
+        return diagnose(record_of(self.history, self.plan.model.rounds, self.samples, objective))
+
+    def broken(self, number: int, message: str, events: Events, console: Console) -> None:
+        """A loss is no longer a number."""
+        event = {"round": number, "message": message}
+        events.write("broken", **event)
+        self.history.append({"event": "broken", **event})
+        self.tell(self.findings(), events, console)
+
+    def tell(self, found: Sequence[Finding], events: Events, console: Console) -> None:
+        """Each kind once a run."""
+        for finding in found:
+            if finding.kind in self.told:
+                continue
+            self.told.add(finding.kind)
+            events.write("finding", round=finding.since, **finding.as_json())
+            console.print(
+                f"doctor: {finding.kind}. {finding.what}. Try: {finding.remedy}", style="yellow", markup=False
+            )
+            if self.plan.how.on_trouble != "warn":
+                raise Trouble(finding)
+
+
+def care_for(folder: Path, plan: Plan, game: Game, source: Source, held_out: Source | None) -> Care | None:
+    """None for games that make no samples, and where nobody is to look."""
+    if game.sample is None or plan.how.on_trouble == "ignore":
+        return None
+    care = Care(folder, plan, game, Probes(game, source, held_out), len(source))
+    for event in read_events(folder):
+        if event["event"] in ("losses", "probe", "broken", "resume", "rollback"):
+            care.history.append(event)
+        if event["event"] == "finding":
+            care.told.add(str(event.get("kind")))
+        if event["event"] == "rollback":
+            care.told.clear()
+    return care
+
+
+def treated(model: Any, changes: Sequence[Change], where: str) -> tuple[Any, list[str]]:
+    """A recipe's numbers with a remedy applied, and what was changed; what a recipe does not have is passed over."""
+    done = []
+    for change in changes:
+        values = to_json(model)
+        inner, *outer = reversed(change.setting.split("."))
+        holder = values
+        for name in reversed(outer):
+            holder = holder.get(name) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict) or inner not in holder:
+            continue
+        old = holder[inner]
+        if change.factor is not None:
+            if isinstance(old, bool) or not isinstance(old, int | float):
+                continue  # a schedule: whoever wrote it knows better
+            holder[inner] = old * change.factor
+        else:
+            holder[inner] = change.value
+        if holder[inner] == old:
+            continue
+        fresh = from_json(type(model), values, where)
+        check_limits(fresh)
+        model = fresh
+        done.append(f"{change.setting}: {old} -> {holder[inner]}")
+    return model, done
+
+
+def forget_sick(folder: Path, number: int) -> None:
+    """Drop checkpoints of rounds after `number`: a resume must not go on from them."""
+    for path in checkpoint.listed(folder):
+        if int(path.stem.partition("-")[0]) > number:
+            path.unlink()

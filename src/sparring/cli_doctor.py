@@ -1,0 +1,76 @@
+"""The command `sparring diagnose`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from sparring.config import UserError
+from sparring.flags import command, positional
+
+if TYPE_CHECKING:
+    from sparring.doctor.record import Finding
+
+
+def diagnose(arguments: Sequence[str]) -> None:
+    """What is wrong with a training."""
+
+    def run(
+        path: positional(str),  # type: ignore[valid-type]
+        round: str | None = None,
+        d_loss: str | None = None,
+        g_loss: str | None = None,
+        score: str | None = None,
+    ) -> None:
+        """Say what is, or was, wrong with a training: a run of ours, or the log of any other program. JSON on stdout.
+
+        Args:
+            path: A run's folder; or a CSV file, JSON lines or TensorBoard events with losses and scores over time.
+            round: The log's column that counts rounds (steps, epochs), where it is not recognised.
+            d_loss: Its column of the discriminator's loss.
+            g_loss: Its column of the generator's loss.
+            score: Its column of a score that should fall, such as FID.
+        """
+        place = Path(path)
+        if not place.exists():
+            raise UserError(f"{path} is not there; give a run's folder or a log")
+        if (place / "config.json").is_file():
+            found = of_run(place)
+        else:
+            from sparring.doctor.foreign import diagnose_log, read_log
+
+            given = {"round": round, "discriminator loss": d_loss, "generator loss": g_loss, "score": score}
+            record, chosen = read_log(place, {role: name for role, name in given.items() if name is not None})
+            Console(stderr=True).print("columns: " + ", ".join(f"{n} as {r}" for r, n in chosen.items()), markup=False)
+            found = diagnose_log(record)
+        show(found)
+        print(json.dumps([finding.as_json() for finding in found], indent=1, ensure_ascii=False))
+
+    command(run, arguments, "diagnose")
+
+
+def of_run(path: Path) -> list[Finding]:
+    """All that its record shows now; nothing of it is executed."""
+    from sparring.doctor import diagnose as examine
+    from sparring.doctor import record_of
+    from sparring.runs import read_config, read_events
+
+    written = read_config(path)
+    model = written.model
+    return examine(record_of(read_events(path), int(model.get("rounds", 0)), 0, str(model.get("objective", ""))))
+
+
+def show(found: Sequence[Finding]) -> None:
+    """For people, on stderr."""
+    console = Console(stderr=True)
+    if not found:
+        console.print("nothing is wrong, as far as the record shows")
+    for finding in found:
+        console.print(f"{finding.kind}, since round {finding.since:,}", style="bold yellow", markup=False)
+        console.print(f"  {finding.what}", markup=False)
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in finding.evidence.items())
+        console.print(f"  evidence: {numbers}\n  try: {finding.remedy}", markup=False)

@@ -1,0 +1,234 @@
+"""The doctor: checks on written records, foreign logs, and what it does while a run is trained."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sparring
+from sparring.care import treated
+from sparring.cli import main
+from sparring.config import UserError
+from sparring.data.settings import Data
+from sparring.doctor import CHECKS, Change, diagnose, record_of
+from sparring.doctor.foreign import diagnose_log, read_log
+from sparring.duel import Duel
+from sparring.engine import start
+from sparring.probes import Probes, probe_rounds
+from sparring.runs import read_events
+
+GOOD = {
+    "finite": 1.0, "told apart": 0.7, "score gap": 0.8, "distance": 2.0, "live distance": 2.0, "spread": 0.97,
+    "nearest": 0.95, "coverage": 0.9, "drift": 0.1, "outside": 0.0, "real scale": 0.6, "copying z": 2.0,
+    "train over held-out": 0.52, "label effect": 1.0, "generator/gradient norm": 1.0,
+    "generator/update ratio": 0.01, "discriminator/update ratio": 0.01,
+}  # fmt: skip
+
+
+def events(count: int = 40, total: int = 1000, **bad: float) -> list[dict[str, Any]]:
+    values = {**GOOD, **{name.replace("__", "/").replace("_", " "): value for name, value in bad.items()}}
+    return [{"event": "probe", "round": total * (i + 1) // count, "values": values} for i in range(count)]
+
+
+def kinds(found: Any) -> list[str]:
+    return [finding.kind for finding in found]
+
+
+def test_a_good_record_is_healthy_at_every_length() -> None:
+    for length in range(41):
+        assert diagnose(record_of(events()[:length], 1000, 5000)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        ("divergence", {"finite": 0.0}),
+        ("divergence", {"generator__update_ratio": 0.9}),
+        ("divergence", {"score_gap": 5000.0}),
+        ("wrong range", {"real_scale": 0.004}),
+        ("wrong range", {"outside": 0.5}),
+        ("not learning", {"discriminator__update_ratio": 1e-9}),
+        ("average lags", {"distance": 40.0}),
+        ("memorising", {"copying_z": -15.0}),
+        ("memorising", {"train_over_held-out": 0.9}),
+        ("mode collapse", {"spread": 0.02, "nearest": 0.0, "coverage": 0.02}),
+        ("discriminator winning", {"told_apart": 1.0, "distance": 30.0, "live_distance": 30.0}),
+        ("discriminator losing", {"told_apart": 0.5, "distance": 30.0, "live_distance": 30.0}),
+        ("oscillation", {"drift": 1.2, "distance": 8.0, "live_distance": 8.0}),
+        ("mode dropping", {"coverage": 0.1, "distance": 8.0, "live_distance": 8.0}),
+        ("labels ignored", {"label_effect": 0.01}),
+    ],
+)
+def test_each_illness_is_named_first_and_before_half_of_the_run(kind: str, bad: dict[str, float]) -> None:
+    sick = events(**bad)
+    found = diagnose(record_of(sick[:20], 1000, 5000))
+    assert kinds(found)[0] == kind
+    assert found[0].since <= 500
+    assert found[0].evidence
+    assert found[0].remedy
+    assert json.dumps(found[0].as_json())
+
+
+def test_a_small_set_learnt_by_heart_is_named_for_its_size() -> None:
+    assert kinds(diagnose(record_of(events(**{"train_over_held-out": 0.9}), 1000, 60))) == ["data too small"]
+
+
+def test_a_vanished_gradient_is_told_from_a_discriminator_that_wins() -> None:
+    record = events(told_apart=1.0, distance=30.0, live_distance=30.0)
+    for index, event in enumerate(record):
+        if index > 5:
+            event["values"] = {**event["values"], "generator/gradient norm": 1e-9}
+    assert kinds(diagnose(record_of(record, 1000, 5000)))[0] == "vanishing gradient"
+
+
+def test_getting_worse_names_the_best_round() -> None:
+    record = events()
+    for index, event in enumerate(record):
+        distance = 30.0 - index if index < 25 else 6.0 + 2 * (index - 25)
+        event["values"] = {**event["values"], "distance": distance, "live distance": distance}
+    [found] = diagnose(record_of(record, 1000, 5000))
+    assert found.kind == "worse after the best"
+    assert 550 <= found.since <= 700
+
+
+def test_a_rollback_takes_back_what_came_after() -> None:
+    sick = [*events(20), *events(20, 1000, **{"finite": 0.0})]
+    assert diagnose(record_of(sick, 1000))
+    assert diagnose(record_of([*sick, {"event": "rollback", "round": 0}], 1000)) == []
+
+
+def test_every_kind_that_a_check_hides_is_a_kind() -> None:
+    known = {*CHECKS, "memorising"}
+    assert {kind for _, hidden in CHECKS.values() for kind in hidden} <= known
+
+
+def test_probes_see_real_samples_as_real_and_a_constant_as_collapsed() -> None:
+    from sparring import recipes, training
+    from sparring.data import open_data
+    from sparring.machine import Machine
+    from sparring.recipes import preset
+    from sparring.runs import How, Plan
+
+    splits = open_data(Data())
+    recipe = recipes.find("dcgan")
+    plan = Plan("dcgan", "tuned", preset(recipe, None)[1], Data(), How())
+    source = recipe.data(plan.model, splits["train"])
+    game = training.assemble(plan, source.about, Machine(torch.device("cpu"), "cpu", "float32", 1))
+    probes = Probes(game, source, splits["test"])
+    before = {name: value.clone() for module in game.modules.values() for name, value in module.state_dict().items()}
+    found = probes(start(game))
+    for module in game.modules.values():
+        assert module.training
+        for name, value in module.state_dict().items():
+            assert torch.equal(before[name], value), name
+    assert found["finite"] == 1.0
+    assert found["spread"] < 0.7
+    assert found["coverage"] < 0.6
+    held = splits["test"][torch.arange(len(splits["test"]))]["image"].float() / 127.5 - 1
+    real = probes._samples(held, held)
+    assert real["coverage"] > 0.8
+    assert real["distance"] < 3
+    assert 0.9 < real["spread"] < 1.1
+    train = source[torch.arange(256)]["image"].float() / 127.5 - 1
+    assert probes._samples(train, train)["copying z"] < -15
+    same = held[:1].expand(len(held), -1, -1, -1)
+    assert probes._samples(same, same)["spread"] < 1e-3
+
+
+def test_probe_rounds_end_with_the_last() -> None:
+    assert max(probe_rounds(1000)) == 1000
+    assert len(probe_rounds(1000)) == 40
+    assert probe_rounds(3) == {1, 2, 3}
+
+
+def test_remedies_change_what_is_there_and_pass_over_the_rest() -> None:
+    changed, done = treated(Duel(), [Change("discriminator.lr", factor=0.5), Change("clusters", value=3)], "test")
+    assert changed.discriminator.lr == Duel().discriminator.lr / 2
+    assert len(done) == 1
+
+
+# --- at the bedside -------------------------------------------------------------------------------------------------
+
+
+def sick(tmp_path: Path, **settings: Any) -> Any:
+    return sparring.train(
+        "dcgan", runs=str(tmp_path), data="digits", rounds=200, threads=1, snapshots=2, evaluate=False, quiet=True,
+        discriminator={"lr": 1e-9}, clusters=0, **settings,
+    )  # fmt: skip
+
+
+def test_a_finding_is_told_once_and_written(tmp_path: Path, capsys: Any) -> None:
+    run = sick(tmp_path)
+    found = [event for event in read_events(run.path) if event["event"] == "finding"]
+    assert [event["kind"] for event in found] == ["not learning"]
+    assert main(["diagnose", str(run.path)]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)[0]["kind"] == "not learning"
+    assert "higher learning rate" in told.err
+
+
+def test_stop_saves_and_stops(tmp_path: Path) -> None:
+    run = sick(tmp_path, on_trouble="stop")
+    last = [event for event in read_events(run.path) if event["event"] in ("stop", "done")][-1]
+    assert last["event"] == "stop"
+    assert last["round"] < 150
+    assert run.sample(2).shape == (2, 1, 8, 8)
+
+
+def test_rollback_applies_the_remedy_and_goes_on_to_the_end(tmp_path: Path) -> None:
+    run = sick(tmp_path, on_trouble="rollback", rollbacks=1)
+    happened = [event["event"] for event in read_events(run.path)]
+    assert "rollback" in happened
+    assert happened[-1] == "done"
+    written = json.loads((run.path / "config.json").read_text())
+    assert written["model"]["discriminator"]["lr"] == pytest.approx(3e-8)
+    assert written["facts"]["remedies"][0]["for"] == "not learning"
+
+
+def test_nobody_looks_where_it_is_not_wanted(tmp_path: Path) -> None:
+    run = sick(tmp_path, on_trouble="ignore")
+    assert not [event for event in read_events(run.path) if event["event"] in ("probe", "finding")]
+
+
+# --- logs of others -------------------------------------------------------------------------------------------------
+
+
+def csv(path: Path, rows: list[tuple[float, ...]], head: str) -> Path:
+    path.write_text("\n".join([head, *(",".join(map(str, row)) for row in rows)]))
+    return path
+
+
+def test_a_foreign_log_that_is_behind_its_best(tmp_path: Path) -> None:
+    rows = [(i, 1.0, 1.0, 50 - i if i < 30 else i) for i in range(60)]
+    record, chosen = read_log(
+        csv(tmp_path / "log.csv", [tuple(map(float, r)) for r in rows], "step,d_loss,g_loss,FID50k")
+    )
+    assert chosen == {"round": "step", "discriminator loss": "d_loss", "generator loss": "g_loss", "score": "FID50k"}
+    [found] = diagnose_log(record)
+    assert found.kind == "worse after the best"
+    assert found.since == 29
+
+
+def test_a_foreign_log_whose_discriminator_won_and_one_that_broke(tmp_path: Path) -> None:
+    lines = [json.dumps({"iter": i, "Loss/D": 1.2 * math.exp(-i / 8), "Loss/G": 1 + i / 10}) for i in range(100)]
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(lines))
+    assert kinds(diagnose_log(read_log(path)[0])) == ["discriminator winning"]
+    path.write_text("\n".join([*lines[:20], '{"iter": 20, "Loss/D": NaN, "Loss/G": 1.0}']))
+    assert kinds(diagnose_log(read_log(path)[0])) == ["divergence"]
+
+
+def test_a_healthy_foreign_log_and_an_unreadable_one(tmp_path: Path, capsys: Any) -> None:
+    rows = [(float(i), 1.3, 0.9) for i in range(50)]
+    assert diagnose_log(read_log(csv(tmp_path / "a.csv", rows, "epoch,lossD,lossG"))[0]) == []
+    with pytest.raises(UserError, match="none of its columns"):
+        read_log(csv(tmp_path / "b.csv", rows, "x,y,z"))
+    with pytest.raises(UserError, match="no column 'lossQ' for the discriminator loss"):
+        read_log(tmp_path / "a.csv", {"discriminator loss": "lossQ"})
+    assert main(["diagnose", str(tmp_path / "none")]) == 2
+    assert "is not there" in capsys.readouterr().err
