@@ -50,6 +50,7 @@ def test_a_good_record_is_healthy_at_every_length() -> None:
         ("divergence", {"finite": 0.0}),
         ("divergence", {"generator__update_ratio": 0.9}),
         ("divergence", {"score_gap": 5000.0}),
+        ("divergence", {"discriminator__weight_size": 0.6, "distance": 20.0, "live_distance": 20.0}),
         ("wrong range", {"real_scale": 0.004}),
         ("wrong range", {"outside": 0.5}),
         ("not learning", {"discriminator__update_ratio": 1e-9}),
@@ -89,7 +90,7 @@ def test_a_vanished_gradient_is_told_from_a_discriminator_that_wins() -> None:
 def test_getting_worse_names_the_best_round() -> None:
     record = events()
     for index, event in enumerate(record):
-        distance = 30.0 - index if index < 25 else 6.0 + 2 * (index - 25)
+        distance = 8.0 - index / 4 if index < 25 else 2.0 + 2 * (index - 25)
         event["values"] = {**event["values"], "distance": distance, "live distance": distance}
     [found] = diagnose(record_of(record, 1000, 5000))
     assert found.kind == "worse after the best"

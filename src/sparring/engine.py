@@ -112,7 +112,8 @@ def update(
 ) -> Loss:
     """One turn: differentiate the sum of the player's terms with respect to what it owns, and step.
 
-    `measure` also watches `gradient norm`, and `update ratio`: the length of the step over that of the weights.
+    `measure` also watches `gradient norm`, `update ratio` (the length of the step over that of the weights) and
+    `weight size` (the root mean square of a weight).
     """
     within = within or reach(game, player)
     with frozen(within.others):
@@ -143,11 +144,12 @@ class Moved:
     def by(self) -> dict[str, Tensor]:
         """After the step."""
         steps = torch._foreach_sub([p.detach() for p in self.owned], self.before)
-        ratio = _length(steps) / _length(self.before).clamp(min=1e-12)
-        return {"gradient norm": self.gradients, "update ratio": ratio}
+        length, count = _length(self.before), sum(p.numel() for p in self.owned)
+        ratio = _length(steps) / length.clamp(min=1e-12)
+        return {"gradient norm": self.gradients, "update ratio": ratio, "weight size": length / count**0.5}
 
 
-MEASURED = ("gradient norm", "update ratio")
+MEASURED = ("gradient norm", "update ratio", "weight size")
 """Watched in one round of each look."""
 
 

@@ -139,9 +139,10 @@ class Probes:
             "nearest": _nearest(few) / max(self.real.nearest, 1e-12),
             "coverage": _covered(made, self.reach, few) / self.covered,
             "drift": 0.0 if before is None else float((middle - before).norm()) / scale,
-            "outside": _outside(kept, self.learnt),
             "real scale": float(self.learnt.float().std()),
         }
+        if self.view.pictures:
+            found["outside"] = _outside(kept, self.learnt)
         if self.held is not None:
             others = self.view.coarse(self.held.batch)
             found["copying z"] = mann_whitney(_to_nearest(coarse, self.pixels), _to_nearest(others, self.pixels))

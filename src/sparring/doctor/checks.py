@@ -91,11 +91,32 @@ def divergence(record: Record) -> Finding | None:
             "a third of the discriminator's learning rate, or a gradient penalty (--penalty.r1 1)",
             (Change("discriminator.lr", factor=0.3),),
         )
+    return _overgrown(record)
+
+
+def _overgrown(record: Record) -> Finding | None:
+    """Weights that were thrown far out by steps too long, from where no step leads back."""
+    distance = _recent(record, "distance")
+    if distance is None or min(distance.values) < 5:
+        return None
+    for name in (n for n in record.series if n.endswith("/weight size")):
+        recent, player = _recent(record, name), name.partition("/")[0]
+        if recent is None or min(recent.values) < MOST_WEIGHT:
+            continue
+        return Finding(
+            "divergence",
+            _since(record, name, lambda value: value >= MOST_WEIGHT),
+            f"the weights of the {player} have grown to {recent.median:.2g} each: the learning rate was too high",
+            {"weight size": recent.median, "distance": distance.median},
+            "a tenth of both learning rates, from the beginning",
+            (Change("generator.lr", factor=0.1), Change("discriminator.lr", factor=0.1)),
+        )
     return None
 
 
 MOST_UPDATE = 0.25
 MOST_SCORE = 300.0
+MOST_WEIGHT = 0.25
 
 
 def wrong_range(record: Record) -> Finding | None:
@@ -110,11 +131,11 @@ def wrong_range(record: Record) -> Finding | None:
             "bring the data to a spread of about 1: pictures to 0..255 as whole numbers, points by their own deviation",
         )
     outside = _recent(record, "outside")
-    if outside is None or min(outside.values) < 0.2:
+    if outside is None or min(outside.values) < MOST_OUTSIDE:
         return None
     return Finding(
         "wrong range",
-        _since(record, "outside", lambda value: value >= 0.2),
+        _since(record, "outside", lambda value: value >= MOST_OUTSIDE),
         f"{outside.median:.0%} of the generated values lie outside the range of the data",
         {"outside": outside.median},
         "bring the data to [-1, 1], or to a spread of about 1; sparring data inspect shows their range",
@@ -122,6 +143,7 @@ def wrong_range(record: Record) -> Finding | None:
 
 
 LEAST_SCALE, MOST_SCALE = 0.03, 20.0
+MOST_OUTSIDE = 0.4
 
 
 def still(record: Record) -> Finding | None:
@@ -338,14 +360,17 @@ def lagging(record: Record) -> Finding | None:
     )
 
 
+LEAST_EFFECT = 0.22
+
+
 def labels_ignored(record: Record) -> Finding | None:
     """Another label makes the same sample."""
-    effect = _recent(record, "label effect")
-    if effect is None or max(effect.values) > 0.1:
+    effect = _recent(record, "label effect", LONG)
+    if effect is None or max(effect.values) > LEAST_EFFECT or effect.values[-1] > 1.4 * effect.values[0]:
         return None
     return Finding(
         "labels ignored",
-        _since(record, "label effect", lambda value: value <= 0.1),
+        _since(record, "label effect", lambda value: value <= LEAST_EFFECT),
         f"another label changes a sample {effect.median:.0%} as much as another latent does: labels are ignored",
         {"label effect": effect.median},
         "check that labels belong to their samples (sparring data inspect), and that the discriminator sees them",

@@ -68,6 +68,8 @@ class Told:
 def watched(case: Case, seed: int) -> Told:
     """Train a case under the doctor's eyes, until it speaks."""
     begin, game, source, held_out, total, objective = time.process_time(), *_set_up(case, seed)
+    if case.hack is not None:
+        case.hack(game, 0)  # before the averages are copied
     state, events = start(game), list[dict[str, Any]]()
     probes = Probes(game, source, held_out)
     looks = probe_rounds(total, PROBES)
@@ -134,8 +136,8 @@ def broken(game: Game, number: int) -> None:
 
 
 def no_latent(game: Game, number: int) -> None:
-    """The generator sees zeros for a latent, from the first round on."""
-    if number == 1:
+    """The generator sees zeros for a latent, from the beginning."""
+    if number == 0:
 
         def zeros(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             return (inputs[0] * 0, *inputs[1:])
