@@ -91,7 +91,7 @@ def test_getting_worse_names_the_best_round() -> None:
     record = events()
     for index, event in enumerate(record):
         distance = 8.0 - index / 4 if index < 25 else 2.0 + 2 * (index - 25)
-        event["values"] = {**event["values"], "distance": distance, "live distance": distance}
+        event["values"] = {**event["values"], "distance": distance, "live distance": distance, "told apart": 0.85}
     [found] = diagnose(record_of(record, 1000, 5000))
     assert found.kind == "worse after the best"
     assert 550 <= found.since <= 700

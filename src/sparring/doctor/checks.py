@@ -270,10 +270,10 @@ MOST_KNOWN = 0.72
 
 def winning(record: Record) -> Finding | None:
     """The discriminator is always right, and samples do not get better."""
-    apart, distance = _recent(record, "told apart", 6), _recent(record, "distance", 6)
+    apart, distance = _recent(record, "told apart", LONG), _recent(record, "distance", LONG)
     if apart is None or distance is None or min(apart.values) < 0.985 or distance.median < 8:
         return None
-    if distance.values[-1] < 0.6 * distance.values[0]:
+    if distance.values[-1] < 0.85 * distance.values[0]:
         return None  # it wins, and the generator learns all the same
     return Finding(
         "discriminator winning",

@@ -2,7 +2,8 @@
 
 Distances come from products of matrices in the features' own precision, a block of rows at a time. Wherever rounding
 could decide (the candidates for a neighbour, points on the surface of a ball), they are computed anew from the
-differences, in float64: what is returned is exact, and fast.
+differences, in float64: what is returned is exact, and fast. (Only neighbours within 1e-7 of the distance to the middle
+may change places: there, float64 ends too.)
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Cloud:
     """(N, d) minus a common point, which keeps digits."""
     norms: Tensor
     """(N,) squared, of the centred rows."""
+    centre: Tensor
+    """(d,) float64."""
 
     @property
     def slack(self) -> float:
@@ -53,12 +56,12 @@ class Cloud:
 
     def take(self, rows: Tensor | slice) -> Cloud:
         """Some of the rows."""
-        return Cloud(self.exact[rows], self.centred[rows], self.norms[rows])
+        return Cloud(self.exact[rows], self.centred[rows], self.norms[rows], self.centre)
 
     def doubled(self) -> Cloud:
-        """In float64."""
-        centred = self.centred.double()
-        return Cloud(self.exact, centred, centred.square().sum(1))
+        """In float64, from the features as given."""
+        centred = self.exact.double() - self.centre
+        return Cloud(self.exact, centred, centred.square().sum(1), self.centre)
 
 
 def clouds(*sets: Tensor) -> list[Cloud]:
@@ -69,7 +72,7 @@ def clouds(*sets: Tensor) -> list[Cloud]:
     made = []
     for features in sets:
         centred = torch.cat([(rows.double() - centre).to(dtype) for rows in torch.split(features, 4096)])
-        made.append(Cloud(features, centred, centred.square().sum(1)))
+        made.append(Cloud(features, centred, centred.square().sum(1), centre))
     return made
 
 
@@ -149,6 +152,7 @@ def balls(real: Tensor, fake: Tensor, k: int, groups: int) -> Balls:
     distances, others = nearest(own, own, reach, itself=True)
     number = group_numbers(len(fake), groups).to(fake.device)
     wider = _without(distances, number[others], k, groups)  # (M, G) squared radii without each group
+    wider[torch.arange(len(fake), device=fake.device), number] = -1.0  # who is left out has no ball
     fake_radius, widest = distances[:, k - 1], wider.max(1).values
     one_hot = torch.nn.functional.one_hot(number, groups).float()
     around = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)
@@ -239,9 +243,9 @@ def neighbours(real: Tensor, fake: Tensor, k: int = 5, groups: int = GROUPS) -> 
     still_covered = (covered - seen.held > 0).sum(0)
     return {
         "precision": mean_of_fakes((seen.around > 0).long(), 1),
-        "recall": _plain(_share(seen.recalled), (seen.recalled_without.sum(0) / len(real)).tolist()),
+        "recall": _plain(_share(seen.recalled), (seen.recalled_without.sum(0).double() / len(real)).tolist()),
         "density": mean_of_fakes(seen.around, k),
-        "coverage": _plain(_share(covered[:, 0]), (still_covered / len(real)).tolist()),
+        "coverage": _plain(_share(covered[:, 0]), (still_covered.double() / len(real)).tolist()),
     }
 
 
