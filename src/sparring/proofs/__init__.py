@@ -53,6 +53,7 @@ PROOFS: Mapping[str, Entry] = {
     "agreement": Entry("judge:agreement", "metrics beside torchmetrics, prdc and closed forms", (), "2 min"),
     "jackknife": Entry("judge:honesty", "stated errors against the true spread", (), "5 min"),
     "scenarios": Entry("judge:scenarios", "which metric names which sickness", ("cdcgan",), "6 min", _MNIST),
+    "doctor": Entry("doctor:doctor", "90 runs, sick and healthy, under the doctor's eyes", (), "25 min", _MNIST),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

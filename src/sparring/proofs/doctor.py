@@ -172,7 +172,6 @@ def shuffled(labels: Tensor) -> Tensor:
 
 # --- the library ----------------------------------------------------------------------------------------------------
 
-FAST = {"generator": {"lr": 0.06}, "discriminator": {"lr": 0.12}}
 STRONG = {"objective": "minimax", "discriminator_steps": 5, "share_fakes": False, "spectral_norm": False,
           "discriminator": {"lr": 4e-3}, "generator": {"lr": 1e-4}}  # fmt: skip
 BREAKS = ("divergence",)
@@ -190,7 +189,7 @@ LIBRARY: tuple[Case, ...] = (
     Case("dcgan, relativistic, digits", "dcgan", "digits", 600,
          {"objective": "relativistic", "penalty": {"r1": 1.0, "r2": 1.0}}),
     Case("wgan_gp, grid", "wgan_gp", "grid", 1500),
-    Case("pacgan, swiss roll", "pacgan", "swiss-roll", 1500, preset="points"),
+    Case("dcgan, least squares, digits", "dcgan", "digits", 600, {"objective": "least-squares"}),
     Case("mlp, ring", "mlp", "ring", 1500),
     Case("sngan, grid", "sngan", "grid", 1500),
     Case("mlp, swiss roll", "mlp", "swiss-roll", 1500),
@@ -200,7 +199,7 @@ LIBRARY: tuple[Case, ...] = (
          names=(*BREAKS, "mode collapse")),
     Case("rates x 100, pictures", "dcgan", "digits", 700,
          {"generator": {"lr": 0.2}, "discriminator": {"lr": 0.4}, "clusters": 0}, names=(*BREAKS, "mode collapse")),
-    Case("rates x 30, points", "mlp", "ring", 1500, FAST, names=(*BREAKS, "oscillation", *ALIKE)),
+    Case("steps too long for narrow modes", "wgan_gp", "ring", 1500, names=("oscillation",)),
     Case("no latent, pictures", "dcgan", "digits", 700, {"clusters": 0}, names=ALIKE[:1], hack=no_latent),
     Case("no latent, points", "wgan_gp", "ring", 1500, names=ALIKE[:1], hack=no_latent),
     Case("D stands still", "dcgan", "digits", 700, {"discriminator": {"lr": 1e-8}}, names=("not learning",)),
@@ -214,20 +213,19 @@ LIBRARY: tuple[Case, ...] = (
     Case("labels shuffled", "cdcgan", "digits", 700, source=changed("label", shuffled), names=("labels ignored",)),
     Case("40 pictures", "dcgan", "digits", 700, {"clusters": 0}, source=few(40),
          names=("data too small", "memorising")),
-    Case("150 pictures of mnist", "dcgan", "mnist", 500, {"clusters": 0}, source=few(150),
+    Case("80 pictures", "dcgan", "digits", 700, {"clusters": 0}, source=few(80),
          names=("data too small", "memorising")),
     Case("pictures of 0 and 1", "dcgan", "digits", 400, source=changed("image", lambda x: (x > 127).byte()),
          names=("wrong range",)),
     Case("points x 100", "mlp", "ring", 1000, source=changed("point", lambda x: 100 * x), names=("wrong range",)),
-    Case("average far too long", "dcgan", "digits", 700, {"average": 0.99999}, names=("average lags",)),
+    Case("average far too long", "dcgan", "digits", 700, {"half_life": 1e6}, names=("average lags",)),
 )  # fmt: skip
 
 
 def doctor(seeds: int, effort: Effort) -> Result:
     """Every case with several seeds: thresholds were tuned on even seeds, odd ones are proven."""
-    count = 2 * seeds if effort == "full" else 1
-    told = [watched(case, seed) for case in LIBRARY for seed in range(count)]
-    return result_of([one for one in told if one.seed % 2 == 1 or effort != "full"], effort)
+    tried = range(1, 2 * seeds, 2) if effort == "full" else range(1)
+    return result_of([watched(case, seed) for case in LIBRARY for seed in tried], effort)
 
 
 def result_of(told: Sequence[Told], effort: Effort) -> Result:
