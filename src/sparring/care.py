@@ -14,7 +14,7 @@ from sparring import checkpoint
 from sparring.config import check_limits, from_json, to_json
 from sparring.data.source import Source
 from sparring.doctor import Change, Finding, diagnose, record_of
-from sparring.engine import State
+from sparring.engine import Precision, State
 from sparring.game import Game
 from sparring.probes import Probes, probe_rounds
 from sparring.runs import Events, Plan, read_events
@@ -92,11 +92,13 @@ class Care:
                 raise Trouble(finding)
 
 
-def care_for(folder: Path, plan: Plan, game: Game, source: Source, held_out: Source | None) -> Care | None:
+def care_for(
+    folder: Path, plan: Plan, game: Game, source: Source, held_out: Source | None, precision: Precision
+) -> Care | None:
     """None for games that make no samples, and where nobody is to look."""
     if game.sample is None or plan.how.on_trouble == "ignore":
         return None
-    care = Care(folder, plan, game, Probes(game, source, held_out), len(source))
+    care = Care(folder, plan, game, Probes(game, source, held_out, precision=precision), len(source))
     for event in read_events(folder):
         if event["event"] in ("losses", "probe", "broken", "resume", "rollback"):
             care.history.append(event)

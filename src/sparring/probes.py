@@ -7,7 +7,7 @@ is possible. The doctor reads them from the run folder; nothing here judges.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,15 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring import sampling
+from sparring.average import batch_norms
 from sparring.data.loader import ready
 from sparring.data.source import Source
-from sparring.engine import State, device_of
+from sparring.engine import Precision, State, autocast, device_of
 from sparring.game import Game
 from sparring.metrics.copying import mann_whitney
 from sparring.metrics.features import Extractor
 from sparring.metrics.frechet import frechet_distance
 
-SAMPLES = 256
+SAMPLES = 128
 LEARNT = 2000
 """Training samples among which copies are looked for."""
 DIMENSIONS = 16
@@ -56,6 +57,7 @@ class Probes:
     source: Source
     held_out: Source | None
     judge: Extractor | None = None
+    precision: Precision = "float32"
     view: View = field(init=False)
     real: Known = field(init=False)
     held: Known | None = field(init=False)
@@ -100,7 +102,11 @@ class Probes:
         drawn = sampling.draw(self.game, len(self.real.batch), SEED)
         with resting(self.game):
             live = self._made({name: self.game.modules[name] for name in self.game.product}, drawn)
-            kept = self._made(sampling.for_sampling(self.game, state, SAMPLES), drawn) if state.averages else live
+            kept = live
+            if state.averages:
+                averaged = {name: state.averages.get(name, self.game.modules[name]) for name in self.game.product}
+                with by_batch(averaged.values()):
+                    kept = self._made(averaged, drawn)
             if not bool(live.isfinite().all()) or not bool(kept.isfinite().all()):
                 return {"finite": 0.0}
             found = {"finite": 1.0, **self._scores(live, drawn.get("label"))}
@@ -108,14 +114,19 @@ class Probes:
         return {name: float(f"{value:.5g}") for name, value in found.items() if math.isfinite(value)}
 
     def _made(self, modules: dict[str, nn.Module], drawn: dict[str, Tensor]) -> Tensor:
-        return sampling.generate(self.game, modules, drawn).to(device_of(self.game))
+        with autocast(self.game, self.precision):
+            return sampling.generate(self.game, modules, drawn).to(device_of(self.game))
+
+    def _score(self, x: Tensor, label: Tensor | None) -> Tensor:
+        assert self.game.score is not None
+        with autocast(self.game, self.precision):
+            return self.game.score(x, label)
 
     def _scores(self, fake: Tensor, label: Tensor | None) -> dict[str, float]:
         """How well the discriminator tells, and whether it knows the training samples by heart."""
-        score = self.game.score
-        if score is None:
+        if self.game.score is None:
             return {}
-        device = fake.device
+        device, score = fake.device, self._score
         fakes = score(fake, None if label is None else label.to(device))
         reals = score(self.real.batch, self.real.label)
         found = {"told apart": mann_whitney_share(reals, fakes), "score gap": float(reals.mean() - fakes.mean())}
@@ -196,6 +207,22 @@ class View:
 
 
 @contextmanager
+def by_batch(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Batch norm takes the statistics of the batch at hand, and keeps none.
+
+    Those that came with averaged weights belong to others.
+    """
+    layers = [(layer, layer.running_mean, layer.running_var) for layer in batch_norms(modules)]
+    for layer, _, _ in layers:
+        layer.running_mean = layer.running_var = None
+    try:
+        yield
+    finally:
+        for layer, mean, variance in layers:
+            layer.running_mean, layer.running_var = mean, variance
+
+
+@contextmanager
 def resting(game: Game) -> Iterator[None]:
     """All modules in evaluation mode, and back."""
     training = [module for root in game.modules.values() for module in root.modules() if module.training]
@@ -251,6 +278,3 @@ def _outside(made: Tensor, real: Tensor) -> float:
 def probe_rounds(total: int, probes: int = PROBES) -> set[int]:
     """When to look: evenly, and at the end."""
     return {math.ceil(total * i / probes) for i in range(1, probes + 1)}
-
-
-Looker = Callable[[State], dict[str, float]]

@@ -25,7 +25,7 @@ from sparring.config import UserError
 from sparring.data import About, Source, Splits
 from sparring.data.loader import batches
 from sparring.doctor import Finding
-from sparring.engine import NonFiniteLossError, Round, State, Train, rounds, start
+from sparring.engine import MEASURED, NonFiniteLossError, Round, State, Train, rounds, start
 from sparring.game import Game
 from sparring.machine import Machine, peak_memory
 from sparring.runs import Events, Plan, duration, now, only_one, printable, read_config, write_config
@@ -247,7 +247,8 @@ class Recorder:
         )
         pairs = [(name.split("/")[0], value) for name, value in values.items() if name.endswith("/objective")]
         words = "  ".join(f"{name[0].upper() if len(pairs) == 2 else name} {value:.3f}" for name, value in pairs)
-        words = words or "  ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in values.items())
+        said = {name: value for name, value in values.items() if not name.endswith(MEASURED)}
+        words = words or "  ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in said.items())
         rate = job.images / max(job.seconds, 1e-9)
         self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f}/s")
 
@@ -339,7 +340,7 @@ def _play(job: Job, console: Console) -> bool:
             task = progress.add_task("", total=job.settings.rounds, completed=job.state.round, rate="", losses="")
             if job.state.round == 0:
                 snapshot(job, events)
-            care = care_for(job.folder, job.plan, job.game, job.source, held_out_of(job))
+            care = care_for(job.folder, job.plan, job.game, job.source, held_out_of(job), job.machine.precision)
             finished = _rounds(job, Recorder(job, events, progress, task, care), asked)
         events.write("done" if finished else "stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         return finished

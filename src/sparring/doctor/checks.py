@@ -77,7 +77,7 @@ def divergence(record: Record) -> Finding | None:
                 "divergence",
                 _since(record, name, lambda value: value > MOST_UPDATE),
                 f"each step of the {player} is {recent.median:.0%} of its weights: the learning rate is too high",
-                {"update ratio": recent.median},
+                {name: recent.median},
                 f"a tenth of the {player}'s learning rate",
                 (Change(f"{player}.lr", factor=0.1),),
             )
@@ -107,7 +107,7 @@ def _overgrown(record: Record) -> Finding | None:
             "divergence",
             _since(record, name, lambda value: value >= MOST_WEIGHT),
             f"the weights of the {player} have grown to {recent.median:.2g} each: the learning rate was too high",
-            {"weight size": recent.median, "distance": distance.median},
+            {name: recent.median, "distance": distance.median},
             "a tenth of both learning rates, from the beginning",
             (Change("generator.lr", factor=0.1), Change("discriminator.lr", factor=0.1)),
         )
@@ -161,7 +161,7 @@ def still(record: Record) -> Finding | None:
             "not learning",
             _since(record, name, lambda value: value <= LEAST_UPDATE),
             f"the {player} does not move: its steps are {recent.last(WINDOW).median:.1e} of its weights",
-            {"update ratio": recent.last(WINDOW).median},
+            {name: recent.last(WINDOW).median},
             f"a higher learning rate for the {player}",
             (Change(f"{player}.lr", factor=30.0),),
         )
@@ -185,7 +185,7 @@ def vanishing(record: Record) -> Finding | None:
         "vanishing gradient",
         gradient.rounds[0],
         f"the generator's gradient is {gradient.median:.1e} of length: the discriminator is sure, and teaches nothing",
-        {"gradient norm": gradient.median, "told apart": apart.median},
+        {"generator/gradient norm": gradient.median, "told apart": apart.median},
         "an objective that does not saturate (--objective non-saturating, hinge or relativistic)",
         (Change("objective", value="non-saturating"),),
     )

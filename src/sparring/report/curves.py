@@ -26,13 +26,18 @@ def charts_of(losses: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[Char
     """Rounds, and a chart per player for losses and for scores; long runs as means over equal stretches."""
     step = -(-len(losses) // POINTS) or 1
     stretches = [losses[i : i + step] for i in range(0, len(losses), step)]
-    names = dict.fromkeys(name for event in losses for name in dig(event, "values") or ())
+    names = dict.fromkeys(name for event in losses for name in dig(event, "values") or () if not _for_doctor(name))
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
         player, term = _parted(name)
         groups.setdefault((player, "scores" if "score" in term else "losses"), []).append(name)
     charts = [_chart(player, kind, terms, stretches) for (player, kind), terms in groups.items()]
     return [stretch[-1]["round"] for stretch in stretches], charts
+
+
+def _for_doctor(name: str) -> bool:
+    """Lengths of gradients, steps and weights: no losses, and on scales of their own."""
+    return _parted(name)[1] in ("gradient norm", "update ratio", "weight size")
 
 
 def _chart(player: str, kind: str, names: Sequence[str], stretches: Sequence[Sequence[Mapping[str, Any]]]) -> Chart:

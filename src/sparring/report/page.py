@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 from sparring.report.curves import Chart, charts_of
+from sparring.report.findings import section
 from sparring.report.markup import empty_html, escape, score_text, shown_path, table_html
 from sparring.report.pictures import STAGE, Snapshot, shown_size
 from sparring.report.scores import evaluation_html, times_floor
@@ -31,6 +32,7 @@ def filled_page(run: Run, snapshots: Sequence[Snapshot]) -> str:
         "stage": _stage(run, snapshots),
         "curves": _curves_html(charts, rounds),
         "evaluation": evaluation_html(run),
+        "doctor": section(run),
         "commands": _commands(run),
         "configuration": table_html(run.config),
         "environment": table_html(run.environment),

@@ -26,6 +26,13 @@ _MEANINGS = {
     "modes": ("Modes", "Centres of the data that samples reach."),
     "high quality share": ("High quality share", "Share of samples within 3 sigma of a centre."),
     "confidence": ("Confidence", "How sure the classifier is of each sample's class, on average."),
+    "vendi score": ("Vendi score", "How many different samples there are, in effect."),
+    "class kl": ("Class KL", "How far the shares of the classes are from the data's, in nats."),
+    "copying z": (
+        "Copying z",
+        "Far below 0: samples lie nearer to training data than held-out data do. Its error is 1.",
+    ),
+    "authentic share": ("Authentic share", "Share of samples that are no near-copies of a training sample."),
 }
 _KEY = '<p class="fine key"><i></i>samples<s></s>the data\'s own share</p>'
 
@@ -78,14 +85,20 @@ def _judged(evaluation: Mapping[str, Any]) -> str:
 
 def _metric_row(name: str, metric: Mapping[str, Any]) -> str:
     label, meaning = _MEANINGS.get(name.lower(), (name[:1].upper() + name[1:], ""))
-    arrows = {"lower": "↓ lower is better", "higher": "↑ higher is better"}
+    arrows = {"lower": "↓ lower is better", "higher": "↑ higher is better", "nearer 0": "nearer 0 is better"}
     better = arrows.get(str(metric.get("better")), "")
-    cells = (score_text(metric.get("value")), score_text(metric.get("floor")), times_floor(metric) or "–")
+    cells = (_with_error(metric, "value", "se"), _with_error(metric, "floor", "floor_se"), times_floor(metric) or "–")
     return (
         f'<tr><th scope="row">{escape(label)} <em>{better}</em></th>'
         + "".join(f"<td>{cell}</td>" for cell in cells)
         + f'</tr><tr class="meaning"><td colspan="4">{escape(meaning)}</td></tr>'
     )
+
+
+def _with_error(metric: Mapping[str, Any], value: str, error: str) -> str:
+    """`0.123 ± 0.004`."""
+    said = finite(metric.get(error))
+    return score_text(metric.get(value)) + (f"<small> ± {said:.1g}</small>" if said else "")
 
 
 def times_floor(metric: Mapping[str, Any]) -> str:
