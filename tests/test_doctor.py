@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,12 @@ def test_probe_rounds_end_with_the_last() -> None:
 
 
 def test_remedies_change_what_is_there_and_pass_over_the_rest() -> None:
-    changed, done = treated(Duel(), [Change("discriminator.lr", factor=0.5), Change("clusters", value=3)], "test")
+    changes = [Change("discriminator.lr", factor=0.5), Change("clusters", value=3)]
+    changed, done = treated(Duel(), Duel(), changes, "test")
     assert changed.discriminator.lr == Duel().discriminator.lr / 2
     assert len(done) == 1
+    odd = replace(Duel(), discriminator=replace(Duel().discriminator, lr=5.0))
+    assert treated(odd, Duel(), changes, "test")[0] == Duel()  # what the user changed goes back first
 
 
 # --- at the bedside -------------------------------------------------------------------------------------------------
@@ -187,7 +191,7 @@ def test_rollback_applies_the_remedy_and_goes_on_to_the_end(tmp_path: Path) -> N
     assert "rollback" in happened
     assert happened[-1] == "done"
     written = json.loads((run.path / "config.json").read_text())
-    assert written["model"]["discriminator"]["lr"] == pytest.approx(3e-8)
+    assert written["model"]["discriminator"]["lr"] == pytest.approx(4e-3)
     assert written["facts"]["remedies"][0]["for"] == "not learning"
 
 

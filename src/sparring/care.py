@@ -109,24 +109,26 @@ def care_for(
     return care
 
 
-def treated(model: Any, changes: Sequence[Change], where: str) -> tuple[Any, list[str]]:
-    """A recipe's numbers with a remedy applied, and what was changed; what a recipe does not have is passed over."""
+def treated(model: Any, usual: Any, changes: Sequence[Change], where: str) -> tuple[Any, list[str]]:
+    """A recipe's numbers with a remedy applied, and what was changed; what a recipe does not have is passed over.
+
+    `usual`: the preset that it began from. A number that the user changed goes back to it first.
+    """
     done = []
     for change in changes:
         values = to_json(model)
-        inner, *outer = reversed(change.setting.split("."))
-        holder = values
-        for name in reversed(outer):
-            holder = holder.get(name) if isinstance(holder, dict) else None
-        if not isinstance(holder, dict) or inner not in holder:
+        holder, inner = _holder(values, change.setting)
+        if holder is None:
             continue
-        old = holder[inner]
-        if change.factor is not None:
-            if isinstance(old, bool) or not isinstance(old, int | float):
-                continue  # a schedule: whoever wrote it knows better
-            holder[inner] = old * change.factor
-        else:
+        old, known = holder[inner], _holder(to_json(usual), change.setting)[0]
+        if known is not None and known[inner] != old:
+            holder[inner] = known[inner]
+        elif change.factor is None:
             holder[inner] = change.value
+        elif isinstance(old, bool) or not isinstance(old, int | float):
+            continue  # a schedule: whoever wrote it knows better
+        else:
+            holder[inner] = old * change.factor
         if holder[inner] == old:
             continue
         fresh = from_json(type(model), values, where)
@@ -134,6 +136,14 @@ def treated(model: Any, changes: Sequence[Change], where: str) -> tuple[Any, lis
         model = fresh
         done.append(f"{change.setting}: {old} -> {holder[inner]}")
     return model, done
+
+
+def _holder(values: Any, setting: str) -> tuple[dict[str, Any] | None, str]:
+    """The mapping that holds a dotted setting, and its last name; None where there is none."""
+    *outer, inner = setting.split(".")
+    for name in outer:
+        values = values.get(name) if isinstance(values, dict) else None
+    return (values if isinstance(values, dict) and inner in values else None), inner
 
 
 def forget_sick(folder: Path, number: int) -> None:

@@ -307,7 +307,8 @@ def play(job: Job, console: Console) -> bool:
 
 def roll_back(job: Job, finding: Finding, console: Console) -> None:
     """The last healthy checkpoint (or the beginning), with the remedy applied; written into the run's configuration."""
-    model, done = treated(job.plan.model, finding.changes, f"the remedy for {finding.kind}")
+    usual = recipes.preset(recipes.find(job.plan.recipe), job.plan.preset)[1]
+    model, done = treated(job.plan.model, usual, finding.changes, f"the remedy for {finding.kind}")
     job.plan = replace(job.plan, model=model)
     job.game = assemble(job.plan, job.about, job.machine)
     own = {name: [dict(g, params=None) for g in o.param_groups] for name, o in checkpoint.optimizers(job.game).items()}

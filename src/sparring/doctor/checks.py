@@ -356,7 +356,7 @@ def lagging(record: Record) -> Finding | None:
         f"averaged weights make samples {min(ratio):.0f} times as far from the data as the live ones do",
         {"distance": kept.median, "live distance": live.median},
         "a shorter average (--average 0.99), or none (--average 0)",
-        (Change("average", value=0.99),),
+        (Change("half_life", value=0.0), Change("average", value=0.99)),
     )
 
 

@@ -11,15 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Change:
-    """A setting to change: to a value, or by a factor of what it is."""
+    """A setting to change: to what the preset says, where it differs from that; else to a value, or by a factor."""
 
     setting: str
     """Dotted, as on the command line: `discriminator.lr`."""
     value: Any = None
     factor: float | None = None
-
-    def __str__(self) -> str:
-        return f"--{self.setting} x {self.factor:g}" if self.factor is not None else f"--{self.setting} {self.value}"
 
 
 @dataclass(frozen=True)

@@ -70,33 +70,36 @@ def frechet_from_moments(a: Moments, b: Moments) -> float:
 
 
 def frechet(fake: Tensor, reference: Tensor, groups: int = GROUPS) -> Estimate:
-    """`frechet_distance` with its standard error over fresh fakes, and corrected for their number (not for that of
-    the reference). Costs one more eigenvalue problem per group.
+    """`frechet_distance` with its standard error over fresh fakes, and corrected for their number.
+
+    What bias the number of references brings stays. Costs one more eigenvalue problem per group.
     """
     fake, reference = checked_pair(fake, reference, "fake", "reference")
     groups = checked_groups(groups, len(fake))
-    value = frechet_distance(fake, reference)
     if min(len(fake) * (groups - 1) // groups, len(reference)) > fake.shape[1]:
-        return jackknife(value, list(_deleted(fake, moments(reference), groups)))
+        known = moments(reference)
+        root = root_of(known.covariance)
+        value, *deleted = _all_and_deleted(fake, known, root, groups)
+        if root.shape[1] < len(root):  # nearly singular: the value itself by the exact route
+            value = frechet_distance(fake, reference)
+        return jackknife(max(0.0, value), deleted)
     kept = [torch.cat([fake[: rows.start], fake[rows.stop :]]) for rows in slices(len(fake), groups)]
-    return jackknife(value, [frechet_distance(rest, reference) for rest in kept])
+    return jackknife(frechet_distance(fake, reference), [frechet_distance(rest, reference) for rest in kept])
 
 
-def _deleted(fake: Tensor, reference: Moments, groups: int) -> Iterator[float]:
-    """The distance without each group. In coordinates of the reference's root, W = X H, so that W^T W is the product
-    whose eigenvalues count: every group's part is made once, and its removal is a subtraction.
+def _all_and_deleted(fake: Tensor, reference: Moments, root: Tensor, groups: int) -> Iterator[float]:
+    """The distance of all rows, then of those without each group.
+
+    In coordinates of the reference's root, W = X H, so that W^T W is the product whose eigenvalues count: every
+    group's part is made once, and its removal is a subtraction.
     """
-    root, mean = root_of(reference.covariance), fake.mean(0, dtype=torch.float64)
-    parts, sums, squares, counts = [], [], [], []
-    for rows in slices(len(fake), groups):
-        centred = fake[rows].double() - mean
-        turned = centred @ root
-        parts.append(turned.T @ turned)
-        sums.append(centred.sum(0))
-        squares.append(centred.square().sum())
-        counts.append(len(centred))
-    whole, square = torch.stack(parts).sum(0), torch.stack(squares).sum()
-    for part, total, own, count in zip(parts, sums, squares, counts, strict=True):
+    mean = fake.mean(0, dtype=torch.float64)
+    parts = [_part(fake[rows].double() - mean, root) for rows in slices(len(fake), groups)]
+    whole, square = torch.zeros_like(parts[0][0]), torch.stack([q for *_, q, _ in parts]).sum()
+    for part, *_ in parts:
+        whole += part
+    nothing = (torch.zeros_like(whole), torch.zeros_like(mean), torch.zeros_like(square), 0)
+    for part, total, own, count in (nothing, *parts):
         left = len(fake) - count
         shift = -total / left  # of the mean: the centred rows sum to 0
         turned = shift @ root
@@ -105,6 +108,12 @@ def _deleted(fake: Tensor, reference: Moments, groups: int) -> Iterator[float]:
         cross = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
         away = (mean + shift - reference.mean).square().sum()
         yield float(away + trace + reference.covariance.trace() - 2 * cross)
+
+
+def _part(centred: Tensor, root: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
+    """A group's product in the root's coordinates, its sum, its sum of squares, its size."""
+    turned = centred @ root
+    return turned.T @ turned, centred.sum(0), centred.square().sum(), len(centred)
 
 
 def _scaled(features: Tensor) -> Tensor:
