@@ -20,7 +20,8 @@ from sparring.probes import Probes, probe_rounds
 from sparring.runs import Events, Plan, read_events
 
 HEALTHY = "healthy"
-"""Folder of the newest checkpoint of which nothing bad was known."""
+"""Folder of the newest checkpoints of which nothing bad was known."""
+KEPT = 12
 
 
 class Trouble(Exception):  # noqa: N818  (not an error of the program)
@@ -62,9 +63,10 @@ class Care:
         self.seconds += spent
         events.write("probe", round=state.round, values=values, seconds=round(spent, 4))
         self.history.append({"event": "probe", "round": state.round, "values": values})
-        self.tell(self.findings(), events, console)
-        if not self.told and self.plan.how.on_trouble == "rollback":
-            checkpoint.save(self.folder / HEALTHY, self.game, state, keep=1)
+        self.tell(self.findings(), events, console, act=state.round < self.plan.model.rounds)
+        if not self.told and self.may_act() and self.plan.how.on_trouble == "rollback":
+            # several: what is found to be wrong began some looks before
+            checkpoint.save(self.folder / HEALTHY, self.game, state, keep=KEPT)
 
     def findings(self) -> list[Finding]:
         """Of all that is known."""
@@ -76,10 +78,10 @@ class Care:
         event = {"round": number, "message": message}
         events.write("broken", **event)
         self.history.append({"event": "broken", **event})
-        self.tell(self.findings(), events, console)
+        self.tell(self.findings(), events, console, act=self.plan.how.on_trouble == "rollback")
 
-    def tell(self, found: Sequence[Finding], events: Events, console: Console) -> None:
-        """Each kind once a run."""
+    def tell(self, found: Sequence[Finding], events: Events, console: Console, act: bool = True) -> None:
+        """Each kind once a run; raises `Trouble` where it is to be acted on."""
         for finding in found:
             if finding.kind in self.told:
                 continue
@@ -88,8 +90,13 @@ class Care:
             console.print(
                 f"doctor: {finding.kind}. {finding.what}. Try: {finding.remedy}", style="yellow", markup=False
             )
-            if self.plan.how.on_trouble != "warn":
+            if act and self.may_act():
                 raise Trouble(finding)
+
+    def may_act(self) -> bool:
+        """Stop, or roll back as long as that is allowed."""
+        how, done = self.plan.how, sum(event["event"] == "rollback" for event in self.history)
+        return how.on_trouble == "stop" or (how.on_trouble == "rollback" and done < how.rollbacks)
 
 
 def care_for(
@@ -112,7 +119,8 @@ def care_for(
 def treated(model: Any, usual: Any, changes: Sequence[Change], where: str) -> tuple[Any, list[str]]:
     """A recipe's numbers with a remedy applied, and what was changed; what a recipe does not have is passed over.
 
-    `usual`: the preset that it began from. A number that the user changed goes back to it first.
+    `usual`: the preset that it began from. A number that the user changed goes back to it first, if that is the way
+    that the remedy goes.
     """
     done = []
     for change in changes:
@@ -121,14 +129,14 @@ def treated(model: Any, usual: Any, changes: Sequence[Change], where: str) -> tu
         if holder is None:
             continue
         old, known = holder[inner], _holder(to_json(usual), change.setting)[0]
-        if known is not None and known[inner] != old:
-            holder[inner] = known[inner]
-        elif change.factor is None:
+        if change.factor is None:
             holder[inner] = change.value
         elif isinstance(old, bool) or not isinstance(old, int | float):
             continue  # a schedule: whoever wrote it knows better
         else:
-            holder[inner] = old * change.factor
+            wanted = None if known is None else known[inner]
+            further = isinstance(wanted, int | float) and wanted != old and (wanted < old) == (change.factor < 1)
+            holder[inner] = wanted if further else old * change.factor
         if holder[inner] == old:
             continue
         fresh = from_json(type(model), values, where)

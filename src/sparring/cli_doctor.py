@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sparring.config import UserError
 from sparring.flags import command, positional
+from sparring.runs import printable
 
 if TYPE_CHECKING:
     from sparring.doctor.record import Finding
@@ -45,7 +46,8 @@ def diagnose(arguments: Sequence[str]) -> None:
 
             given = {"round": round, "discriminator loss": d_loss, "generator loss": g_loss, "score": score}
             record, chosen = read_log(place, {role: name for role, name in given.items() if name is not None})
-            Console(stderr=True).print("columns: " + ", ".join(f"{n} as {r}" for r, n in chosen.items()), markup=False)
+            told = printable("columns: " + ", ".join(f"{name} as {role}" for role, name in chosen.items()))
+            Console(stderr=True).print(told, markup=False)
             found = diagnose_log(record)
         show(found)
         print(json.dumps([finding.as_json() for finding in found], indent=1, ensure_ascii=False))
@@ -61,7 +63,8 @@ def of_run(path: Path) -> list[Finding]:
 
     written = read_config(path)
     model = written.model
-    return examine(record_of(read_events(path), int(model.get("rounds", 0)), 0, str(model.get("objective", ""))))
+    total, samples = int(model.get("rounds", 0)), int(written.facts.get("samples", 0))
+    return examine(record_of(read_events(path), total, samples, str(model.get("objective", ""))))
 
 
 def show(found: Sequence[Finding]) -> None:
@@ -71,6 +74,6 @@ def show(found: Sequence[Finding]) -> None:
         console.print("nothing is wrong, as far as the record shows")
     for finding in found:
         console.print(f"{finding.kind}, since round {finding.since:,}", style="bold yellow", markup=False)
-        console.print(f"  {finding.what}", markup=False)
+        console.print(printable(f"  {finding.what}"), markup=False)
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in finding.evidence.items())
         console.print(f"  evidence: {numbers}\n  try: {finding.remedy}", markup=False)

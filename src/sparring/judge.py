@@ -81,7 +81,7 @@ def extractor_of(network: nn.Module, about: About, device: torch.device) -> Extr
         features = network.features(x)  # type: ignore[operator]
         return features.cpu(), network.head(features).cpu()  # type: ignore[operator]
 
-    return Extractor(f"judge of {about.name}", sha256, run)
+    return Extractor(f"judge of {about.name}", sha256, run, names_classes=True)
 
 
 def per_channel(digits: Extractor) -> Extractor:
@@ -94,7 +94,7 @@ def per_channel(digits: Extractor) -> Extractor:
         logits = first[:, :, None, None] + second[:, None, :, None] + third[:, None, None, :]
         return found.features.reshape(len(images), -1), logits.flatten(1)
 
-    return Extractor(f"{digits.name}, on each channel", digits.sha256, run, digits.accuracy)
+    return replace(digits, name=f"{digits.name}, on each channel", run=run)
 
 
 def named_rightly(extractor: Extractor, source: Source) -> Tensor:

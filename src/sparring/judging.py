@@ -29,6 +29,8 @@ from sparring.metrics.features import Extractor, Features, extract
 MOST_SAMPLES = 10_000
 FEWEST = 10
 """Held-out samples with which a judgement is worth its name."""
+REFERENCE = 1
+"""Seed of the real samples: the same for all who are judged against them."""
 TRAINING = 20_000
 """Training samples among which copies are looked for."""
 QUANTISER = "round(127.5 (x + 1)), 8 bits"
@@ -52,17 +54,20 @@ def checked_split(splits: Splits, split: str | None) -> str:
 
 
 def rows_of(source: Source, n: int, seed: int) -> Tensor:
-    """Numbers of `n` samples of a source (all, if it has no more), by `seed`: many sets are sorted by class."""
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:n]
-    return order.sort().values
+    """Numbers of `n` samples of a source (all, if it has no more), by `seed`.
+
+    In no order: many sets are sorted by class, and groups of a jackknife must be alike.
+    """
+    return torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:n]
 
 
 def features_of(extractor: Extractor, source: Source, n: int, seed: int) -> Features:
     """Of `n` samples of a source. Kept on disk under the hash of everything that they depend on."""
     rows, about = rows_of(source, n, seed), source.about
-    if not about.sha256:
+    if not about.sha256 or not extractor.fixed:
         return extract(extractor, source[rows][about.key])
-    spelled = f"1 {extractor.sha256} {extractor.name} {about.sha256} {about.key} {about.shape} {n} {seed}"
+    made_of = (extractor.sha256, extractor.name, extractor.protocol, about.sha256, about.key, about.shape, n, seed)
+    spelled = f"2 {made_of}"
     path = cache_dir() / "features" / f"{hashlib.sha256(spelled.encode()).hexdigest()[:32]}.safetensors"
     try:
         kept = parse(path.read_bytes())
@@ -93,12 +98,14 @@ def judged(
         raise UserError(f"{n} samples are too few: judging needs at least {FEWEST}")
     if len(held_out) < FEWEST:
         raise UserError(f"split={split} has {len(held_out)} samples, and judging needs {FEWEST}; see --test")
-    reference = features_of(extractor, held_out, MOST_SAMPLES, seed)
-    fake, floor = extract(extractor, made[:n]), features_of(extractor, train, n, seed)
-    learnt = features_of(extractor, train, TRAINING, seed)
-    metrics = with_floor(fake, floor, reference, learnt, about.prior if prior and not about.invented else ())
+    reference = features_of(extractor, held_out, MOST_SAMPLES, REFERENCE)
+    mixed = torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))[:n]  # files are often sorted
+    fake, floor = extract(extractor, made[mixed]), features_of(extractor, train, n, REFERENCE)
+    learnt = features_of(extractor, train, TRAINING, REFERENCE)
+    known = prior and extractor.names_classes and not about.invented
+    metrics = with_floor(fake, floor, reference, learnt, about.prior if known else ())
     if about.name in TOYS and TOYS[about.name].centres is not None:
-        metrics |= modes(made[:n], train[rows_of(train, n, seed)][about.key], TOYS[about.name])
+        metrics |= modes(made[mixed], train[rows_of(train, n, REFERENCE)][about.key], TOYS[about.name])
     picture = about.key == "image"
     stamp = Stamp(
         extractor.sha256,
@@ -123,7 +130,7 @@ def judged(
         },
         "stamp": stamp_json(stamp),
         "metrics": metrics,
-        "classes": class_shares(fake, about.classes, about.prior) if prior else None,
+        "classes": class_shares(fake, about.classes, about.prior) if known else None,
     }
 
 

@@ -149,9 +149,10 @@ class Probes:
             "spread": _spread(few) / max(self.real.spread, 1e-12),
             "nearest": _nearest(few) / max(self.real.nearest, 1e-12),
             "coverage": _covered(made, self.reach, few) / self.covered,
-            "drift": 0.0 if before is None else float((middle - before).norm()) / scale,
             "real scale": float(self.learnt.float().std()),
         }
+        if before is not None:
+            found["drift"] = float((middle - before).norm()) / scale
         if self.view.pictures:
             found["outside"] = _outside(kept, self.learnt)
         if self.held is not None:

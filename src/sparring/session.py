@@ -100,7 +100,7 @@ def _start_run(plan: Plan, console: Console) -> Run:
     checked(plan, source)
     machine = find_machine(plan.how, source.about.key)
     machine, measured = training.choose_threads(plan, source, machine)
-    facts: dict[str, Any] = {"seconds_per_round": measured.seconds_per_round}
+    facts: dict[str, Any] = {"seconds_per_round": measured.seconds_per_round, "samples": len(source)}
     if plan.how.minutes is not None:
         facts["minutes"] = plan.how.minutes
     plan = training.fit_to_time(plan, measured)
@@ -388,10 +388,12 @@ class Run:
                 scored = self._judged(splits, split, samples, seed, self._judge(splits, judge, protocol, console))
         weights = "average" if self.model.averaged else "live"
         result = {"round": self.model.round, "weights": weights, "seed": seed, "time": now(), **scored}
-        own = against is None and split == usual and samples == MOST_SAMPLES and judge == "auto"
+        own = against is None and split == usual and samples == MOST_SAMPLES and judge == "auto" and seed == 1
         beside = f"evaluation-{split}-{short(splits[split].about.name)}-{scored.get('samples', 0)}"
         if judge != "auto":
-            beside += f"-{short(judge)}-{protocol}"
+            beside += f"-{short(judge)}-{protocol}-{scored['stamp']['extractor'][:8]}"
+        if seed != 1:
+            beside += f"-seed{seed}"
         name = "evaluation" if own else beside
         write_json(self.path / f"{name}.json", result)
         return result

@@ -21,7 +21,7 @@ from rich.table import Column, Table
 
 from sparring import checkpoint, recipes, sampling, show
 from sparring.care import HEALTHY, Care, Trouble, care_for, forget_sick, treated
-from sparring.config import UserError
+from sparring.config import UserError, to_json
 from sparring.data import About, Source, Splits
 from sparring.data.loader import batches
 from sparring.doctor import Finding
@@ -294,37 +294,71 @@ def play(job: Job, console: Console) -> bool:
     """Train to the end: True; or until Ctrl-C or trouble, saved: False. Raises `UserError` when it cannot go on."""
     job.state = start(job.game, job.state)
     with only_one(job.folder):
-        for _ in range(job.plan.how.rollbacks):
+        while True:
             try:
                 return _play(job, console)
             except Trouble as trouble:
                 if job.plan.how.on_trouble == "stop":
                     return False
-                roll_back(job, trouble.finding, console)
-        job.plan = replace(job.plan, how=replace(job.plan.how, on_trouble="warn"))
-        return _play(job, console)
+                if not roll_back(job, trouble.finding, console):
+                    console.print("nothing that could be changed by itself: going on", style="yellow", markup=False)
+                    job.plan = replace(job.plan, how=replace(job.plan.how, on_trouble="warn"))
 
 
-def roll_back(job: Job, finding: Finding, console: Console) -> None:
-    """The last healthy checkpoint (or the beginning), with the remedy applied; written into the run's configuration."""
+def roll_back(job: Job, finding: Finding, console: Console) -> bool:
+    """Back to a checkpoint from before the finding, or to the beginning, with the remedy applied and written down.
+
+    False where there is no remedy that could be applied; then nothing is changed.
+    """
     usual = recipes.preset(recipes.find(job.plan.recipe), job.plan.preset)[1]
-    model, done = treated(job.plan.model, usual, finding.changes, f"the remedy for {finding.kind}")
-    job.plan = replace(job.plan, model=model)
-    job.game = assemble(job.plan, job.about, job.machine)
-    own = {name: [dict(g, params=None) for g in o.param_groups] for name, o in checkpoint.optimizers(job.game).items()}
-    job.state = checkpoint.restore_newest(job.game, job.folder / HEALTHY, lambda text: None)
-    for name, optimizer in checkpoint.optimizers(job.game).items():  # rates of the remedy, not those of the checkpoint
-        for group, numbers in zip(optimizer.param_groups, own[name], strict=True):
-            group.update({key: value for key, value in numbers.items() if key != "params"})
-    forget_sick(job.folder / "checkpoints", job.state.round)
+    try:
+        model, done = treated(job.plan.model, usual, finding.changes, f"the remedy for {finding.kind}")
+        plan = replace(job.plan, model=model)
+        game, state = restored(plan, job, finding.since)
+    except UserError:
+        return False
+    if not done:
+        return False
+    before = job.plan
+    job.plan, job.game, job.state = plan, game, state
+    # in this order: a kill between any two of them leaves a run that can go on
+    checkpoint.save(job.folder / "checkpoints", game, state)
     facts = dict(read_config(job.folder).facts)
-    facts["remedies"] = [*facts.get("remedies", []), {"for": finding.kind, "round": job.state.round, "changed": done}]
-    write_config(job.folder, job.plan, job.about, facts)
+    facts.setdefault("first", to_json(before.model))
+    facts["remedies"] = [*facts.get("remedies", []), {"for": finding.kind, "round": state.round, "changed": done}]
+    write_config(job.folder, plan, job.about, facts)
     events = Events(job.folder)
-    events.write("rollback", round=job.state.round, kind=finding.kind, changed=done, time=now())
+    events.write("rollback", round=state.round, kind=finding.kind, changed=done, time=now())
     events.close()
-    told = "; ".join(done) or "nothing that could be changed by itself"
-    console.print(f"rolled back to round {job.state.round:,}: {told}", style="yellow", markup=False)
+    for folder in ("checkpoints", HEALTHY):
+        forget_sick(job.folder / folder, state.round)
+    told = f"rolled back to round {state.round:,}: {'; '.join(done)}"
+    console.print(told, style="yellow", markup=False)
+    return True
+
+
+def restored(plan: Plan, job: Job, sick_since: int) -> tuple[Game, State]:
+    """A game under a plan, at the newest healthy checkpoint before a round that fits it; else at its beginning."""
+    found = [path for path in checkpoint.listed(job.folder / HEALTHY) if int(path.stem.partition("-")[0]) < sick_since]
+    for path in reversed(found):
+        game = assemble(plan, job.about, job.machine)
+        state, rates = start(game), rates_of(game)
+        try:
+            checkpoint.restore(game, state, *checkpoint.read(path))
+        except (UserError, KeyError, RuntimeError, ValueError, IndexError):  # damaged, or of other networks
+            continue
+        for name, optimizer in checkpoint.optimizers(game).items():  # those of the remedy, not of the checkpoint
+            for group, numbers in zip(optimizer.param_groups, rates[name], strict=True):
+                group.update(numbers)
+        return game, state
+    game = assemble(plan, job.about, job.machine)
+    return game, start(game)
+
+
+def rates_of(game: Game) -> dict[str, list[dict[str, Any]]]:
+    """The numbers of every optimizer's groups."""
+    every = checkpoint.optimizers(game).items()
+    return {name: [{k: v for k, v in g.items() if k != "params"} for g in o.param_groups] for name, o in every}
 
 
 def _play(job: Job, console: Console) -> bool:
@@ -355,7 +389,10 @@ def _play(job: Job, console: Console) -> bool:
         ) from None
     except Trouble:
         if job.plan.how.on_trouble == "stop":
-            checkpoint.save(job.folder / "checkpoints", job.game, job.state)
+            try:
+                checkpoint.save(job.folder / "checkpoints", job.game, job.state)
+            except FloatingPointError as error:
+                raise UserError(f"training stopped: {error}{_last_good(job)}") from None
             events.write("stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         raise
     finally:

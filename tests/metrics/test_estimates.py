@@ -54,9 +54,8 @@ def test_every_fast_jackknife_equals_the_one_by_deletion(n: int, d: int) -> None
         assert found.value == pytest.approx(slow.value, rel=1e-6)
         assert found.se == pytest.approx(slow.se, rel=1e-4)
     assert found.corrected is None  # the kernel distance has no bias
-    found, slow = frechet(fake, reference, 10), frechet_distance(fake, reference)
-    assert found.corrected is not None
-    assert found.corrected < slow
+    found, raw = frechet(fake, reference, 10).corrected, frechet_distance(fake, reference)
+    assert (found is not None and found < raw) if n >= 2 * d else found is None  # of too few, no correction is good
 
 
 @pytest.mark.parametrize("d", [3, 70])

@@ -37,7 +37,13 @@ def read_log(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Reco
         if role == "round":
             continue
         kept = [(i if place is None else row.get(place), row.get(name)) for i, row in enumerate(table)]
-        pairs = [(int(number), value) for number, value in kept if number is not None and value is not None]
+        pairs = [
+            (int(number), value)
+            for number, value in kept
+            if number is not None and value is not None and math.isfinite(number)
+            and (math.isfinite(value) or role != "score")  # a score that was not computed in every row is left empty
+        ]  # fmt: skip
+        pairs.sort(key=lambda pair: pair[0])
         if pairs:
             series[role] = Series([number for number, _ in pairs], [value for _, value in pairs])
     if not series:
@@ -78,7 +84,10 @@ def _table(path: Path) -> list[dict[str, float]]:
     except csv.Error:
         dialect = csv.excel
     reader = csv.DictReader(text.splitlines(), dialect=dialect)
-    return [_numbers((str(key).strip(), value) for key, value in row.items() if key) for row in reader]
+    try:
+        return [_numbers((str(key).strip(), value) for key, value in row.items() if key) for row in reader]
+    except csv.Error as error:
+        raise UserError(f"{path} cannot be read as a table: {error}") from None
 
 
 def _object(line: str) -> dict[str, float]:

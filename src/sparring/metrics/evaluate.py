@@ -98,7 +98,7 @@ def with_floor(
     if train is not None:
         copied = copying(fake.features, train.features, reference.features)
         values |= {"copying z": copied.z, "authentic share": copied.authentic}
-        floors |= {"copying z": Estimate(0.0, 0.0), "authentic share": copied.authentic_held_out}
+        floors |= {"copying z": Estimate(0.0, 1.0), "authentic share": copied.authentic_held_out}
     return {name: row(name, value, floors[name]) for name, value in values.items()}
 
 

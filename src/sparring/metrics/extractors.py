@@ -179,13 +179,14 @@ def _onnx(file: Path) -> Extractor:
         found = session.run(None, {entry: (images.float() / 127.5 - 1).numpy()})[0]
         return torch.from_numpy(found).float().flatten(1), None
 
-    return Extractor(file.stem, hashlib.sha256(file.read_bytes()).hexdigest(), run)
+    return Extractor(file.stem, hashlib.sha256(file.read_bytes()).hexdigest(), run, fixed=False)
 
 
 def _own(name: str) -> Extractor:
     function: Callable[[Tensor], Tensor] = resolve(name, {}, "judge")
-    source = Path(name.rpartition(":")[0]).expanduser()
-    definition = source.read_bytes() if source.is_file() else name.encode()
+    source, _, called = name.rpartition(":")
+    file = Path(source).expanduser()
+    definition = (file.read_bytes() if file.is_file() else source.encode()) + called.encode()
 
     def run(images: Tensor) -> tuple[Tensor, None]:
         found = function(images)
@@ -194,4 +195,4 @@ def _own(name: str) -> Extractor:
             raise UserError(f"judge={name} gave {shape} for {len(images)} pictures; expected is a tensor of (N, d)")
         return found.float(), None
 
-    return Extractor(name.rpartition("/")[2], hashlib.sha256(definition).hexdigest(), run)
+    return Extractor(name.rpartition("/")[2], hashlib.sha256(definition).hexdigest(), run, fixed=False)

@@ -23,6 +23,10 @@ class Extractor:
     """(n, C, H, W) uint8 -> ((n, d) float32 features, (n, K) logits or None)."""
     accuracy: float | None = None
     """Of its logits on the held-out split."""
+    names_classes: bool = False
+    """Its logits are those of the data's own classes, in their order."""
+    fixed: bool = True
+    """The hash covers all that it does, so that its features may be kept; not so for code of one's own."""
     protocol: str = "native"
     """How pictures are brought to the size and range that it wants; `native`: as they are."""
 

@@ -72,7 +72,8 @@ def frechet_from_moments(a: Moments, b: Moments) -> float:
 def frechet(fake: Tensor, reference: Tensor, groups: int = GROUPS) -> Estimate:
     """`frechet_distance` with its standard error over fresh fakes, and corrected for their number.
 
-    What bias the number of references brings stays. Costs one more eigenvalue problem per group.
+    The correction is given from two fakes per dimension on; what bias the number of references brings stays. Costs one
+    more eigenvalue problem per group.
     """
     fake, reference = checked_pair(fake, reference, "fake", "reference")
     groups = checked_groups(groups, len(fake))
@@ -82,9 +83,11 @@ def frechet(fake: Tensor, reference: Tensor, groups: int = GROUPS) -> Estimate:
         value, *deleted = _all_and_deleted(fake, known, root, groups)
         if root.shape[1] < len(root):  # nearly singular: the value itself by the exact route
             value = frechet_distance(fake, reference)
-        return jackknife(max(0.0, value), deleted)
+        found = jackknife(max(0.0, value), deleted)
+        return found if len(fake) >= 2 * fake.shape[1] else Estimate(found.value, found.se)
     kept = [torch.cat([fake[: rows.start], fake[rows.stop :]]) for rows in slices(len(fake), groups)]
-    return jackknife(frechet_distance(fake, reference), [frechet_distance(rest, reference) for rest in kept])
+    found = jackknife(frechet_distance(fake, reference), [frechet_distance(rest, reference) for rest in kept])
+    return Estimate(found.value, found.se)  # so few samples that the bias is no longer one over their number
 
 
 def _all_and_deleted(fake: Tensor, reference: Moments, root: Tensor, groups: int) -> Iterator[float]:

@@ -254,8 +254,8 @@ def rescue(seeds: int, effort: Effort) -> Result:
         each = (", ".join(f"{value:.3g}" for value in values) for values in (well, left, saved))
         rows.append([name, recipe, *each, "holds" if held else "falls short"])
     text = (
-        f"{rounds:,} rounds on digits, 8x8; Fréchet distance in features of the judge, each seed. Healthy: the recipe as "
-        f"it is. Target: within {WITHIN:g} times the healthy score on every seed, for at least three kinds of fault."
+        f"{rounds:,} rounds on digits, 8x8; Fréchet distance in features of the judge, each seed. Healthy: the recipe "
+        f"as it is. Target: within {WITHIN:g} times the healthy score on every seed, for at least three kinds of fault."
     )
     passed = sum(row[-1] == "holds" for row in rows) >= 3 if effort == "full" else None
     columns = ("fault", "recipe", "healthy", "left alone", "rolled back", "verdict")
