@@ -244,7 +244,7 @@ WITHIN = 1.5
 
 def rescue(seeds: int, effort: Effort) -> Result:
     """Sick runs under --on-trouble rollback, beside the same recipe in health."""
-    rounds = 1500 if effort == "full" else 200
+    rounds = 800 if effort == "full" else 200
     rows: list[list[Any]] = []
     for name, (recipe, settings) in RESCUED.items():
         well = [_ended(recipe, rounds, seed, {}) for seed in range(seeds)]
