@@ -237,3 +237,70 @@ def test_a_healthy_foreign_log_and_an_unreadable_one(tmp_path: Path, capsys: Any
         read_log(tmp_path / "a.csv", {"discriminator loss": "lossQ"})
     assert main(["diagnose", str(tmp_path / "none")]) == 2
     assert "is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "step,d_loss\nnan,1\ninf,2\n1,3",
+        '{"iter": 1, "d_loss": ' + "9" * 400 + '}\n{"iter": 2, "d_loss": 1}',
+        "step,d_loss,note\n1,2," + "x" * 200_000,
+        "\x00\x01\x02",
+    ],
+)
+def test_odd_logs_end_in_a_message_and_not_in_a_traceback(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(text)
+    assert main(["diagnose", str(path)]) in (0, 2)
+
+
+def test_scores_that_are_not_taken_in_every_row_or_pass_below_zero_alarm_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    rows = [f"{i % 5},{i},{0.1 - i / 200 if i % 5 == 0 else 'nan'}" for i in range(40)]
+    path.write_text("\n".join(["batch,epoch,kid", *rows]))
+    record, chosen = read_log(path)
+    assert chosen["round"] == "epoch"
+    assert diagnose_log(record) == []
+
+
+def test_a_broken_run_never_says_that_it_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparring import engine
+
+    def broken(*_: Any) -> Any:
+        raise engine.NonFiniteLossError(
+            "the term 'objective' of player 'generator' became nan in round 9. Usual causes"
+        )
+
+    monkeypatch.setattr(engine, "summarise", broken)
+    with pytest.raises(UserError, match="No checkpoint had been written yet"):
+        sick(tmp_path, on_trouble="stop")
+    events_of_it = read_events(next(tmp_path.iterdir()))
+    assert [event["kind"] for event in events_of_it if event["event"] == "finding"] == ["divergence"]
+
+
+def test_a_remedy_that_cannot_be_applied_ends_in_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparring.doctor import Finding, checks
+
+    def always(record: Any) -> Finding | None:
+        late = record.of("told apart")
+        return (
+            Finding("x", 50, "what", {"a": 1.0}, "try", (Change("nothing.here", value=1),)) if len(late) > 3 else None
+        )
+
+    monkeypatch.setattr(checks, "CHECKS", {"x": (always, ())})
+    run = sparring.train(
+        "dcgan", runs=str(tmp_path), data="digits", rounds=80, threads=1, snapshots=2, evaluate=False, quiet=True,
+        on_trouble="rollback",
+    )  # fmt: skip
+    happened = [event["event"] for event in read_events(run.path)]
+    assert "rollback" not in happened
+    assert happened[-1] == "done"
+
+
+def test_a_rollback_survives_a_kill_right_after_it(tmp_path: Path) -> None:
+    run = sick(tmp_path, on_trouble="rollback", rollbacks=1)
+    whole = {path.name for path in (run.path / "checkpoints").iterdir()}
+    assert whole
+    resumed = sparring.resume(run.path, quiet=True)
+    assert resumed.plan.model.discriminator.lr == pytest.approx(4e-3)

@@ -118,6 +118,8 @@ def compare(arguments: Sequence[str]) -> None:
                 found = differences(base, result)
             except StampError as error:
                 raise UserError(f"{first} and {name}: {error}") from None
+            if not found:
+                raise UserError(f"{first} and {name} have no score in common")
             told[name] = [dataclasses.asdict(d) | {"errors": d.errors if d.se else None} for d in found]
             table = Table(title=f"{first}  and  {name}")
             for head in ("score", "first", "second", "difference in errors", f"better beyond {SIGNIFICANT:g} errors"):

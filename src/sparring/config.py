@@ -211,6 +211,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "minutes": (0.001, 10**6),
     "threads": (1, 1024),
     "snapshots": (0, 10**5),
+    "rollbacks": (0, 1000),
+    "frequency": (0, 1e6),
     "save_every": (0, 10**9),
 }
 """The least and the most that makes sense, for every number that is called so, at any depth."""

@@ -173,8 +173,12 @@ def _array(path: Path) -> Tensor:
                 raise UserError(f"{path} holds {size:,} bytes; at most {LARGEST_ARRAY:,} are read")
         with np.load(path, allow_pickle=False) as arrays:
             found = arrays[arrays.files[0]]
-    except (OSError, ValueError, zipfile.BadZipFile, IndexError) as error:
-        raise UserError(f"{path} cannot be read as .npz: {error}") from None
+    except UserError:
+        raise
+    except Exception as error:  # a forged archive fails in many ways, each with an exception of its own
+        raise UserError(f"{path} cannot be read as .npz: {type(error).__name__}: {str(error)[:200]}") from None
+    if not isinstance(found, np.ndarray) or 0 in found.shape:
+        raise UserError(f"{path}: its first member is no array of pictures")
     if found.dtype != np.uint8 or found.ndim not in (3, 4) or (found.ndim == 4 and found.shape[3] not in (1, 3, 4)):
         raise UserError(
             f"{path}: its first array is {found.dtype} of shape {found.shape}; expected are pictures as uint8 of "
@@ -192,4 +196,10 @@ def read_result(path: Path) -> dict[str, Any]:
     found = read_json(file)
     if not isinstance(found, Mapping) or not isinstance(found.get("metrics"), Mapping):
         raise UserError(f"{file} is not a result of sparring evaluate")
+    for name, metric in found["metrics"].items():
+        row_of = metric if isinstance(metric, Mapping) else {}
+        value, error = row_of.get("value"), row_of.get("se", 0.0)
+        sound = isinstance(value, int | float) and abs(value) < 1e300
+        if not sound or not isinstance(error, int | float) or not 0 <= error < 1e300:
+            raise UserError(f"{file}: the score '{name}' is damaged; evaluate again")
     return dict(found)

@@ -172,7 +172,7 @@ class Probes:
 
     def _labels(self, drawn: dict[str, Tensor]) -> dict[str, float]:
         """Does another label change a sample as much as another latent does?"""
-        if "label" not in drawn or len(self.source.about.classes) < 2:
+        if "label" not in drawn or len(self.source.about.classes) < 2 or self.source.about.invented:
             return {}
         n, classes = min(64, len(drawn["label"])), len(self.source.about.classes)
         part = {name: column[:n] for name, column in drawn.items()}

@@ -271,6 +271,8 @@ def evaluate_pictures(
     `UserError` for what cannot be read or judged. Shares of classes are not judged: nobody knows how these were drawn.
     """
     console = console or Console(stderr=True)
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed={seed} must be a whole number from 0 to 2^63 - 1")
     with isolated():
         splits = open_data(against)
         split = checked_split(splits, split)
@@ -383,6 +385,8 @@ class Run:
         usual, split = default_split(splits), checked_split(splits, split)
         with isolated():
             if self.model.game.sample is None:
+                if judge != "auto":
+                    raise UserError(f"judge={judge}: a classifier is judged by its accuracy; leave --judge out")
                 scored = self._classified(splits[split], split)
             else:
                 scored = self._judged(splits, split, samples, seed, self._judge(splits, judge, protocol, console))
@@ -414,7 +418,12 @@ class Run:
         return judged(made, splits, split, extractor, seed)
 
     def _classified(self, held_out: Source, split: str) -> dict[str, Any]:
-        network = self.model.modules["classifier"]
+        network, learnt = self.model.modules["classifier"], self.about
+        if (held_out.about.shape, held_out.about.classes) != (learnt.shape, learnt.classes):
+            raise UserError(
+                f"{held_out.about.name} has pictures of {held_out.about.shape} in {len(held_out.about.classes)} "
+                f"classes, and this classifier knows {learnt.shape} in {len(learnt.classes)}, by those of {learnt.name}"
+            )
         right = named_rightly(extractor_of(network, self.about, self.machine.device), held_out)
         about = held_out.about
         reference = {"data": about.name, "split": split, "sha256": about.sha256, "count": len(held_out)}

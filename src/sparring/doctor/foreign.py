@@ -18,10 +18,10 @@ from sparring.doctor.record import Finding, Record, Series
 
 _LOSS = r"(loss|total|cost|err(or)?)"
 ROLES: Mapping[str, str] = {
-    "round": r"(global_?)?(step|steps|iter|iters|iteration|iterations|round|epoch|kimg|cur_nimg|batch)",
+    "round": r"(global_?)?(step|steps|iter|iters|iteration|iterations|round|kimg|cur_nimg)",
     "discriminator loss": r"(loss[_/ .-]?)?(d|dis|disc|discriminator|critic|netd|errd)([_/ .-]?" + _LOSS + ")?",
     "generator loss": r"(loss[_/ .-]?)?(g|gen|generator|netg|errg)([_/ .-]?" + _LOSS + ")?",
-    "score": r".*(fid|kid|frechet|lpips).*",
+    "score": r"(fid|kid|frechet|lpips|clean_fid|val_fid|best_fid)([_-]?(\d+k?|full|score|distance|test|val|train))*",
 }
 """How columns are usually called; the whole name must match, whatever its case and what stands before a slash."""
 
@@ -57,14 +57,12 @@ def _chosen(names: list[str], given: dict[str, str], path: Path) -> dict[str, st
         if name not in names:
             raise UserError(f"{path} has no column '{name}' for the {role}{did_you_mean(name, names)}")
     taken = set(given.values())
-    for role, pattern in ROLES.items():
-        if role in given:
-            continue
-        for name in names:
-            if name not in taken and re.fullmatch(pattern, name.rpartition("/")[2].strip().lower() or name.lower()):
-                given[role] = name
-                taken.add(name)
-                break
+    for role, pattern in [*ROLES.items(), ("round", "epoch"), ("round", "batch")]:  # batches begin anew every epoch
+        free = [name for name in names if name not in taken]
+        found = [name for name in free if re.fullmatch(pattern, name.rpartition("/")[2].strip().lower())]
+        if role not in given and found:
+            given[role] = found[0]
+            taken.add(found[0])
     return given
 
 
@@ -106,7 +104,7 @@ def _numbers(pairs: Iterable[tuple[str, object]]) -> dict[str, float]:
     for name, value in pairs:
         try:
             row[name] = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
     return row
 
@@ -186,7 +184,7 @@ def _behind(record: Record) -> Finding | None:
         return None
     best = min(range(len(score)), key=score.values.__getitem__)
     now, then = score.values[-1], score.values[best]
-    if best == len(score) - 1 or not now >= 1.5 * then:
+    if best == len(score) - 1 or then <= 0 or not now >= 1.5 * then:
         return None
     return Finding(
         "worse after the best", score.rounds[best],

@@ -189,10 +189,15 @@ def _own(name: str) -> Extractor:
     definition = (file.read_bytes() if file.is_file() else source.encode()) + called.encode()
 
     def run(images: Tensor) -> tuple[Tensor, None]:
-        found = function(images)
+        try:
+            found = function(images)
+        except Exception as error:  # whatever the user's own code raises
+            raise UserError(f"judge={name}: {type(error).__name__}: {error}") from error
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise UserError(f"judge={name} gave {shape} for {len(images)} pictures; expected is a tensor of (N, d)")
+        if not bool(found.isfinite().all()):
+            raise UserError(f"judge={name} gave NaN or infinity")
         return found.float(), None
 
     return Extractor(name.rpartition("/")[2], hashlib.sha256(definition).hexdigest(), run, fixed=False)
