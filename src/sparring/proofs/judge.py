@@ -76,7 +76,7 @@ def _beside_peers(real: Tensor, fake: Tensor) -> list[Claim]:
     for metric in (peer, noise):
         metric.update(real.double() if metric is peer else real, real=True)
         metric.update(fake.double() if metric is peer else fake, real=False)
-    claims.append(near("torchmetrics", "FID", frechet_distance(fake, real), float(peer.compute()), 1e-9))
+    claims.append(near("torchmetrics", "FID", frechet_distance(fake, real), float(peer.compute()), 1e-10))
     mean, deviation = (float(value) for value in noise.compute())
     claims.append(near("torchmetrics", "KID", kernel_distance(fake, real), mean, 2 * deviation / 10))
     for k in (3, 5):
