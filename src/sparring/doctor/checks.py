@@ -105,7 +105,7 @@ def _overgrown(record: Record) -> Finding | None:
             continue
         return Finding(
             "divergence",
-            _since(record, name, lambda value: value >= MOST_WEIGHT),
+            record.of(name).rounds[0],  # such steps were too long from the first one on
             f"the weights of the {player} have grown to {recent.median:.2g} each: the learning rate was too high",
             {name: recent.median, "distance": distance.median},
             "a tenth of both learning rates, from the beginning",
@@ -288,7 +288,7 @@ def winning(record: Record) -> Finding | None:
 
 def losing(record: Record) -> Finding | None:
     """The discriminator cannot tell samples that are plainly bad."""
-    apart, distance = _recent(record, "told apart", 6), _recent(record, "distance", 6)
+    apart, distance = _recent(record, "told apart", 6), _recent(record, "live distance", 6)
     if apart is None or distance is None or max(apart.values) > 0.7 or min(distance.values) < 12:
         return None
     if distance.values[-1] < 0.7 * distance.values[0]:
