@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import sparring
+from sparring import checkpoint
 from sparring.care import treated
 from sparring.cli import main
 from sparring.config import UserError
@@ -193,6 +194,12 @@ def test_rollback_applies_the_remedy_and_goes_on_to_the_end(tmp_path: Path) -> N
     written = json.loads((run.path / "config.json").read_text())
     assert written["model"]["discriminator"]["lr"] == pytest.approx(4e-3)
     assert written["facts"]["remedies"][0]["for"] == "not learning"
+
+
+def test_a_run_that_is_watched_has_the_bits_of_one_that_is_not(tmp_path: Path) -> None:
+    watched, alone = sick(tmp_path), sick(tmp_path, on_trouble="ignore")
+    tensors = [checkpoint.read(checkpoint.listed(run.path / "checkpoints")[-1])[0] for run in (watched, alone)]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
 
 
 def test_nobody_looks_where_it_is_not_wanted(tmp_path: Path) -> None:

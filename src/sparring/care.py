@@ -70,8 +70,7 @@ class Care:
 
     def findings(self) -> list[Finding]:
         """Of all that is known."""
-        objective = str(getattr(self.plan.model, "objective", ""))
-        return diagnose(record_of(self.history, self.plan.model.rounds, self.samples, objective))
+        return diagnose(record_of(self.history, self.plan.model.rounds, self.samples))
 
     def broken(self, number: int, message: str, events: Events, console: Console) -> None:
         """A loss is no longer a number."""

@@ -64,7 +64,7 @@ def of_run(path: Path) -> list[Finding]:
     written = read_config(path)
     model = written.model
     total, samples = int(model.get("rounds", 0)), int(written.facts.get("samples", 0))
-    return examine(record_of(read_events(path), total, samples, str(model.get("objective", ""))))
+    return examine(record_of(read_events(path), total, samples))
 
 
 def show(found: Sequence[Finding]) -> None:

@@ -78,7 +78,6 @@ class Record:
     """Rounds that are planned; 0 where nobody knows."""
     samples: int = 0
     """In the training set; 0 where nobody knows."""
-    objective: str = ""
     series: Mapping[str, Series] = field(default_factory=dict)
     """By name: `discriminator/objective`, `told apart`."""
     broken: tuple[int, str] | None = None
@@ -89,7 +88,7 @@ class Record:
         return self.series.get(name, Series((), ()))
 
 
-def record_of(events: Iterable[Mapping[str, Any]], total: int = 0, samples: int = 0, objective: str = "") -> Record:
+def record_of(events: Iterable[Mapping[str, Any]], total: int = 0, samples: int = 0) -> Record:
     """From the events of a run: `losses` and `probe` carry `round` and `values`."""
     rows: dict[str, dict[int, float]] = {}
     broken: tuple[int, str] | None = None
@@ -112,4 +111,4 @@ def record_of(events: Iterable[Mapping[str, Any]], total: int = 0, samples: int 
     for name, values in rows.items():
         order = sorted(values)
         series[name] = Series(order, [values[r] for r in order])
-    return Record(total, samples, objective, series, broken)
+    return Record(total, samples, series, broken)

@@ -66,8 +66,8 @@ def of_mean(values: Tensor) -> Estimate:
     return Estimate(float(exact.mean()), float(exact.std()) / math.sqrt(len(exact)))
 
 
-def without_bias_correction(found: Estimate) -> Estimate:
-    """For statistics whose bias the jackknife does not see well, as they are not smooth."""
+def uncorrected(found: Estimate) -> Estimate:
+    """For scores that have no bias, or one that the jackknife does not see well."""
     return Estimate(found.value, found.se)
 
 

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.metrics.errors import GROUPS, Estimate, checked, checked_groups, checked_pair, jackknife, slices
+from sparring.metrics.errors import (
+    GROUPS,
+    Estimate,
+    checked,
+    checked_groups,
+    checked_pair,
+    jackknife,
+    slices,
+    uncorrected,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +93,10 @@ def frechet(fake: Tensor, reference: Tensor, groups: int = GROUPS) -> Estimate:
         if root.shape[1] < len(root):  # nearly singular: the value itself by the exact route
             value = frechet_distance(fake, reference)
         found = jackknife(max(0.0, value), deleted)
-        return found if len(fake) >= 2 * fake.shape[1] else Estimate(found.value, found.se)
+        return found if len(fake) >= 2 * fake.shape[1] else uncorrected(found)
     kept = [torch.cat([fake[: rows.start], fake[rows.stop :]]) for rows in slices(len(fake), groups)]
     found = jackknife(frechet_distance(fake, reference), [frechet_distance(rest, reference) for rest in kept])
-    return Estimate(found.value, found.se)  # so few samples that the bias is no longer one over their number
+    return uncorrected(found)  # so few samples that the bias is no longer one over their number
 
 
 def _all_and_deleted(fake: Tensor, reference: Moments, root: Tensor, groups: int) -> Iterator[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sparring.metrics.errors import GROUPS, Estimate, checked_groups, checked_pair, jackknife, slices
+from sparring.metrics.errors import GROUPS, Estimate, checked_groups, checked_pair, jackknife, slices, uncorrected
 
 _TILE = 512  # side of a tile of kernel values
 
@@ -48,8 +48,7 @@ def kernel(fake: Tensor, reference: Tensor, groups: int = GROUPS) -> Estimate:
         distance(within.sum() - 2 * within[i].sum() + within[i, i], across.sum() - across[i], len(x) - len(parts[i]))
         for i in range(groups)
     ]
-    found = jackknife(value, deleted)
-    return Estimate(found.value, found.se)
+    return uncorrected(jackknife(value, deleted))
 
 
 def _sum(x: Tensor, y: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.metrics.errors import GROUPS, Estimate, checked_pair, group_numbers, jackknife
+from sparring.metrics.errors import GROUPS, Estimate, checked_pair, group_numbers, jackknife, uncorrected
 
 _ROWS = 128
 _SPARE = 4
@@ -237,22 +237,18 @@ def neighbours(real: Tensor, fake: Tensor, k: int = 5, groups: int = GROUPS) -> 
         sums = torch.zeros(groups, dtype=torch.int64, device=fake.device).index_add_(0, number, values)
         whole, total = int(values.sum()), len(values)
         rest = [int(whole - s) / (scale * int(total - n)) for s, n in zip(sums, sizes, strict=True) if n < total]
-        return _plain(whole / (scale * total), rest)
+        return uncorrected(jackknife(whole / (scale * total), rest))
 
     covered = seen.held.sum(1, keepdim=True)
     still_covered = (covered - seen.held > 0).sum(0)
     return {
         "precision": mean_of_fakes((seen.around > 0).long(), 1),
-        "recall": _plain(_share(seen.recalled), (seen.recalled_without.sum(0).double() / len(real)).tolist()),
+        "recall": uncorrected(
+            jackknife(_share(seen.recalled), (seen.recalled_without.sum(0).double() / len(real)).tolist())
+        ),
         "density": mean_of_fakes(seen.around, k),
-        "coverage": _plain(_share(covered[:, 0]), (still_covered.double() / len(real)).tolist()),
+        "coverage": uncorrected(jackknife(_share(covered[:, 0]), (still_covered.double() / len(real)).tolist())),
     }
-
-
-def _plain(value: float, deleted: list[float]) -> Estimate:
-    """Without a correction: counts of balls are not smooth, and the jackknife's correction of them is not better."""
-    found = jackknife(value, deleted)
-    return Estimate(found.value, found.se)
 
 
 def _share(hits: Tensor) -> float:

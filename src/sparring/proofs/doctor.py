@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -70,7 +70,7 @@ class Told:
 
 def watched(case: Case, seed: int) -> Told:
     """Train a case under the doctor's eyes, until it speaks."""
-    begin, game, source, held_out, total, objective = time.process_time(), *_set_up(case, seed)
+    begin, game, source, held_out, total = time.process_time(), *_set_up(case, seed)
     if case.hack is not None:
         case.hack(game, 0)  # before the averages are copied
     state, events = start(game), list[dict[str, Any]]()
@@ -86,20 +86,20 @@ def watched(case: Case, seed: int) -> Told:
             events.append({"event": "losses", "round": number, "values": done.losses.values})
         if number in looks:
             events.append({"event": "probe", "round": number, "values": probes(done.state)})
-            said.extend((found.kind, number / total) for found in _said(events, total, len(source), objective)[:1])
+            said.extend((found.kind, number / total) for found in _said(events, total, len(source))[:1])
         return bool(said)
 
     try:
         train(game, batches(source, game_batch(case, source), seed), Train(total, seed), state, look)
     except NonFiniteLossError as error:
         events.append({"event": "broken", "round": state.round, "message": str(error)})
-        said.extend((f.kind, state.round / total) for f in _said(events, total, len(source), objective)[:1])
+        said.extend((f.kind, state.round / total) for f in _said(events, total, len(source))[:1])
     first, at = said[0] if said else (HEALTHY, 1.0)
     return Told(case, seed, first, at, time.process_time() - begin)
 
 
-def _said(events: Sequence[Mapping[str, Any]], total: int, samples: int, objective: str) -> Any:
-    return diagnose(record_of(events, total, samples, objective))
+def _said(events: Sequence[Mapping[str, Any]], total: int, samples: int) -> Any:
+    return diagnose(record_of(events, total, samples))
 
 
 def config_of(case: Case) -> Any:
@@ -118,14 +118,14 @@ def game_batch(case: Case, source: Source) -> int:
     return int(min(config_of(case).batch, len(source)))
 
 
-def _set_up(case: Case, seed: int) -> tuple[Game, Source, Source, int, str]:
+def _set_up(case: Case, seed: int) -> tuple[Game, Source, Source, int]:
     config = config_of(case)
     splits = open_data(Data(data=case.data))
     spoil = case.source or (lambda source: source)
     recipe = recipes.find(case.recipe)
     source = recipe.data(config, spoil(splits["train"]))
     plan = Plan(case.recipe, "proof", config, Data(data=case.data), How(seed=seed))
-    return training.assemble(plan, source.about, CPU), source, spoil(splits["test"]), config.rounds, config.objective
+    return training.assemble(plan, source.about, CPU), source, spoil(splits["test"]), config.rounds
 
 
 # --- faults ---------------------------------------------------------------------------------------------------------
@@ -304,8 +304,3 @@ def confusion(told: Sequence[Told]) -> str:
     """What was said instead, counted."""
     wrong = Counter((one.case.names[0] if one.case.names else HEALTHY, one.first) for one in told if not one.right)
     return "; ".join(f"{count} {should} called {said}" for (should, said), count in wrong.most_common()) or "none"
-
-
-def one_of(name: str) -> Case:
-    """A case by name."""
-    return replace(next(case for case in LIBRARY if case.name == name))
