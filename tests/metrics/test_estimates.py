@@ -16,7 +16,7 @@ from sparring.metrics.errors import Estimate, edges, group_numbers, jackknife, o
 from sparring.metrics.evaluate import StampError, differences, row
 from sparring.metrics.frechet import frechet, frechet_distance
 from sparring.metrics.kernel import kernel, kernel_distance
-from sparring.metrics.neighbours import Prdc, clouds, nearest, neighbours, prdc
+from sparring.metrics.neighbours import Prdc, clouds, nearest, neighbours, prdc, share_error
 from sparring.metrics.pairs import pair_scores, psnr, ssim
 
 
@@ -64,10 +64,74 @@ def test_neighbours_without_each_group_equal_the_definition(d: int) -> None:
     parts = slices(120, 6)
     slow = [prdc(real, without(fake, rows), 3) for rows in parts]
     found = neighbours(real, fake, 3, 6)
+    distance = torch.cdist(real.double(), fake.double())
+    reach = {
+        "recall": torch.cdist(fake.double(), fake.double()).kthvalue(4, dim=1).values,
+        "coverage": torch.cdist(real.double(), real.double()).kthvalue(4, dim=1).values[:, None],
+    }
     for name in ("precision", "recall", "density", "coverage"):
         by_hand = jackknife(getattr(prdc(real, fake, 3), name), [getattr(one, name) for one in slow])
         assert found[name].value == by_hand.value
-        assert found[name].se == pytest.approx(by_hand.se, rel=1e-6)
+        expected = by_hand.se
+        if name in reach:
+            expected = by_definition([set(row.nonzero().flatten().tolist()) for row in distance <= reach[name]], 120)
+        if name == "recall":
+            expected = math.sqrt(expected * (by_hand.se or 0))
+        assert expected is not None
+        assert expected > 0
+        assert found[name].se == pytest.approx(expected, rel=1e-6)
+
+
+def by_definition(places: list[set[int]], drawn: int) -> float:
+    """The error of the share of places that are not empty, from all pairs of places that hold the same points."""
+    weight = {1: 7 / 8, 2: -4 / 8, 3: 1 / 8}
+    pairs = [len(a) for a in places for b in places if a == b and len(a) in weight]
+    once = sum(len(a) == 1 for a in places) ** 2 / drawn
+    variance = sum(weight[held] for held in pairs) - once
+    return math.sqrt(variance if variance > 0 else pairs.count(1) - once) / len(places)
+
+
+@pytest.mark.parametrize("mean", [0.5, 1.5])
+def test_the_error_of_a_share_of_places_is_its_spread_over_fresh_points(mean: float) -> None:
+    places, drawn, draws = 400, 400, 200
+    generator = torch.Generator().manual_seed(5)
+    cells = int(drawn / mean)
+    pair = torch.arange(places) // 2 % cells  # places lie two by two on the same cell
+    shares, errors = [], []
+    for _ in range(draws):
+        cell = torch.randint(cells, (drawn,), generator=generator)
+        held = pair[:, None] == cell
+        key = torch.rand(drawn, generator=generator, dtype=torch.float64)
+        shares.append(float(held.any(1).double().mean()))
+        errors.append(share_error(held.sum(1), (held.double() @ key * 2**40).long(), drawn))
+    spread = float(torch.tensor(shares).std())
+    assert math.sqrt(sum(e * e for e in errors) / draws) == pytest.approx(spread, rel=0.2)
+
+
+def test_neighbours_within_a_set_are_the_same_in_tiles() -> None:
+    x = normal(1300, 70, 8)
+    x[700] = x[3]  # a double in another tile
+    cloud = clouds(x)[0]
+    distances, numbers = nearest(cloud, cloud, 4, itself=True)
+    exact = torch.cdist(x.double(), x.double()).square()
+    exact.fill_diagonal_(math.inf)
+    slow = exact.topk(4, largest=False)
+    assert torch.allclose(distances, slow.values, atol=1e-9)
+    assert numbers[3, 0] == 700
+    assert numbers[700, 0] == 3
+    assert torch.equal(exact.gather(1, numbers).sort(1).values, slow.values)
+
+
+def test_most_groups_of_many_dimensions_are_told_by_a_series() -> None:
+    fake, reference = normal(1500, 300, 1) * torch.linspace(0.1, 2, 300), normal(2000, 300, 2)
+    slow = jackknife(
+        frechet_distance(fake, reference),
+        [frechet_distance(without(fake, rows), reference) for rows in slices(1500, 10)],
+    )
+    found = frechet(fake, reference, 10)
+    assert found.value == pytest.approx(slow.value, rel=1e-9)
+    assert found.se == pytest.approx(slow.se, rel=0.01)
+    assert found.corrected == pytest.approx(slow.corrected, abs=0.1 * (slow.se or 0))
 
 
 def test_classes_and_inception_without_each_group_equal_the_definition() -> None:

@@ -45,9 +45,11 @@ def copying(fake: Tensor, train: Tensor, held_out: Tensor) -> Copying:
     made_distance, made_nearest = (column[:, 0] for column in nearest(made, learnt, 1))
     kept_distance, kept_nearest = (column[:, 0] for column in nearest(kept, learnt, 1))
     places = torch.unique(torch.cat([made_nearest, kept_nearest]))
-    own, _ = nearest(learnt.take(places), learnt, 2)  # the nearest of all is the sample itself, or its double
-    between = torch.zeros(len(train), dtype=torch.float64, device=train.device)
-    between[places] = own[:, 1]
+    if 2 * len(places) > len(train):
+        between = nearest(learnt, learnt, 1, itself=True)[0][:, 0]
+    else:
+        between = torch.zeros(len(train), dtype=torch.float64, device=train.device)
+        between[places] = nearest(learnt.take(places), learnt, 2)[0][:, 1]  # the nearest is itself, or its double
     return Copying(
         Estimate(mann_whitney(made_distance, kept_distance), 1.0),
         of_mean((between[made_nearest] < made_distance).double()),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.metrics.errors import Estimate, checked
+from sparring.metrics.frechet import gram
 
 
 def vendi(features: Tensor) -> Estimate:
@@ -25,12 +26,13 @@ def vendi(features: Tensor) -> Estimate:
     if count < x.shape[1]:
         values = torch.linalg.eigvalsh(x @ x.T / count).clamp(min=0)
         return Estimate(_exp_entropy(values))
-    values, vectors = torch.linalg.eigh(x.T @ x / count)
+    values, vectors = torch.linalg.eigh(gram(x) / count)
     values = values.clamp(min=0)
     score = _exp_entropy(values)
     # d entropy / d share of a row = - sum_j (row . q_j)^2 log lambda_j, up to a constant
     weights = -torch.where(values > 1e-300, values, torch.ones_like(values)).log()
-    influence = torch.cat([(rows @ vectors).square() @ weights for rows in torch.split(x, 4096)])
+    narrow, weights = vectors.float(), weights.float()  # three digits of an error are enough
+    influence = torch.cat([(rows.float() @ narrow).square() @ weights for rows in torch.split(x, 4096)])
     return Estimate(score, score * float(influence.std()) / math.sqrt(count))
 
 
