@@ -101,19 +101,20 @@ class Probes:
             return {}
         drawn = sampling.draw(self.game, len(self.real.batch), SEED)
         with resting(self.game):
-            live = self._made({name: self.game.modules[name] for name in self.game.product}, drawn)
+            live = self.made({name: self.game.modules[name] for name in self.game.product}, drawn)
             kept = live
             if state.averages:
                 averaged = {name: state.averages.get(name, self.game.modules[name]) for name in self.game.product}
                 with by_batch(averaged.values()):
-                    kept = self._made(averaged, drawn)
+                    kept = self.made(averaged, drawn)
             if not bool(live.isfinite().all()) or not bool(kept.isfinite().all()):
                 return {"finite": 0.0}
             found = {"finite": 1.0, **self._scores(live, drawn.get("label"))}
             found |= self._samples(live, kept) | self._labels(drawn)
         return {name: float(f"{value:.5g}") for name, value in found.items() if math.isfinite(value)}
 
-    def _made(self, modules: dict[str, nn.Module], drawn: dict[str, Tensor]) -> Tensor:
+    def made(self, modules: dict[str, nn.Module], drawn: dict[str, Tensor]) -> Tensor:
+        """Samples of these modules."""
         with autocast(self.game, self.precision):
             return sampling.generate(self.game, modules, drawn).to(device_of(self.game))
 
@@ -179,7 +180,7 @@ class Probes:
         other = {**part, "label": (part["label"] + 1) % classes}
         another = {**part, **{name: value.flip(0) for name, value in part.items() if name != "label"}}
         modules = {name: self.game.modules[name] for name in self.game.product}
-        base, labelled, latent = (self.view(self._made(modules, d)) for d in (part, other, another))
+        base, labelled, latent = (self.view(self.made(modules, d)) for d in (part, other, another))
         change = (base - latent).norm(dim=1).mean().clamp(min=1e-9)
         return {"label effect": float((base - labelled).norm(dim=1).mean() / change)}
 

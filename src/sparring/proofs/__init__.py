@@ -52,6 +52,7 @@ PROOFS: Mapping[str, Entry] = {
     "modes-ring": Entry("modes:ring", "the ring of 8 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
     "agreement": Entry("judge:agreement", "metrics beside torchmetrics, prdc and closed forms", (), "2 min"),
     "jackknife": Entry("judge:honesty", "stated errors against the true spread", (), "5 min"),
+    "cost": Entry("cost:cost", "what looks and an evaluation cost", (), "3 min", _MNIST),
     "scenarios": Entry("judge:scenarios", "which metric names which sickness", ("cdcgan",), "6 min", _MNIST),
     "doctor": Entry("doctor:doctor", "90 runs, sick and healthy, under the doctor's eyes", (), "25 min", _MNIST),
     "rescue": Entry("doctor:rescue", "sick runs that go back to health by themselves", (), "15 min"),
