@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import sparring
+from sparring.care import smoothed
 from sparring.cli import main
 from sparring.config import UserError
 from sparring.data import Data, open_data
 from sparring.judging import elsewhere, features_of
 from sparring.metrics.features import Extractor
+from sparring.runs import read_events
 from sparring.show import picture, save_png
 
 
@@ -110,3 +112,27 @@ def test_another_judge_is_written_beside_and_compared_by_run(tmp_path: Path, cap
     own = json.loads((runs[0].path / "evaluation.json").read_text())
     assert own["extractor"]["name"] == "judge of digits"
     assert own["stamp"]["extractor"] == own["extractor"]["sha256"]
+
+
+def test_the_best_round_is_kept_judged_and_drawn_from(tmp_path: Path, capsys: Any) -> None:
+    spoilt = {"generator": {"lr": {"from": 1e-3, "to": 0.3, "over": 1.0}}, "average": 0.0}
+    run = sparring.train("mlp", runs=str(tmp_path), data="ring", rounds=600, quiet=True, **spoilt)  # fmt: skip
+    looks = smoothed(read_events(run.path))
+    final, best = (json.loads((run.path / f"evaluation{which}.json").read_text()) for which in ("", "-best"))
+    assert best["round"] == min(looks, key=lambda look: (look[1], -look[0]))[0] < final["round"] == 600
+    assert best["metrics"]["frechet distance"]["value"] < final["metrics"]["frechet distance"]["value"]
+    kept = sparring.load(run.path, checkpoint="best")
+    assert kept.model.round == best["round"]
+    assert not torch.equal(kept.sample(8), run.sample(8))
+    assert "The best while training" in (run.report()).read_text()
+    assert main(["sample", str(run.path), "--checkpoint", "best"]) == 0
+    assert (run.path / "samples-seed0-best.png").exists() or capsys.readouterr().out
+
+
+def test_looks_are_smoothed_and_those_rolled_back_are_forgotten() -> None:
+    def look(number: int, distance: float | None) -> dict[str, Any]:
+        return {"event": "probe", "round": number, "values": {} if distance is None else {"distance": distance}}
+
+    events = [look(1, 9.0), look(2, 1.0), look(3, 5.0), look(4, 4.0), look(5, None)]
+    assert smoothed(events) == [(3, 5.0), (4, 4.0), (5, 5.0)]
+    assert smoothed([*events, {"event": "rollback", "round": 3}, look(4, 2.0)]) == [(3, 5.0), (4, 2.0)]

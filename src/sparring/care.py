@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,10 @@ from sparring.runs import Events, Plan, read_events
 HEALTHY = "healthy"
 """Folder of the newest checkpoints of which nothing bad was known."""
 KEPT = 12
+BEST = "best"
+"""Folder of the checkpoint whose samples lay nearest to the data."""
+LOOKS = 3
+"""Whose median counts: one look sees few samples."""
 
 
 class Trouble(Exception):  # noqa: N818  (not an error of the program)
@@ -63,10 +70,17 @@ class Care:
         self.seconds += spent
         events.write("probe", round=state.round, values=values, seconds=round(spent, 4))
         self.history.append({"event": "probe", "round": state.round, "values": values})
+        self._keep_best(state)
         self.tell(self.findings(), events, console, act=state.round < self.plan.model.rounds)
         if not self.told and self.may_act() and self.plan.how.on_trouble == "rollback":
             # several: what is found to be wrong began some looks before
             checkpoint.save(self.folder / HEALTHY, self.game, state, keep=KEPT)
+
+    def _keep_best(self, state: State) -> None:
+        distances = [distance for _, distance in smoothed(self.history)]
+        if distances and distances[-1] == min(distances) and math.isfinite(distances[-1]):
+            with contextlib.suppress(FloatingPointError):  # the run itself will tell of it
+                checkpoint.save(self.folder / BEST, self.game, state, keep=1)
 
     def findings(self) -> list[Finding]:
         """Of all that is known."""
@@ -96,6 +110,18 @@ class Care:
         """Stop, or roll back as long as that is allowed."""
         how, done = self.plan.how, sum(event["event"] == "rollback" for event in self.history)
         return how.on_trouble == "stop" or (how.on_trouble == "rollback" and done < how.rollbacks)
+
+
+def smoothed(events: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """(round, median distance of the last looks), without what was rolled back: what tells the best checkpoint."""
+    found: list[tuple[int, float]] = []
+    for event in events:
+        if event["event"] == "rollback":
+            found = [(number, distance) for number, distance in found if number <= event["round"]]
+        if event["event"] == "probe":
+            found.append((int(event["round"]), float(event["values"].get("distance", math.inf))))
+    ends = range(LOOKS, len(found) + 1)
+    return [(found[end - 1][0], statistics.median(d for _, d in found[end - LOOKS : end])) for end in ends]
 
 
 def care_for(

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -177,6 +177,7 @@ def sample(arguments: Sequence[str]) -> None:
         seed: int = 0,
         out: str | None = None,
         separate: bool = False,
+        checkpoint: Literal["final", "best"] = "final",
         trust: bool = False,
     ) -> None:
         """Draw samples of a trained run: one sheet, or a file each.
@@ -188,16 +189,17 @@ def sample(arguments: Sequence[str]) -> None:
             seed: Another seed gives other samples.
             out: A .png file for the sheet, or a folder with --separate; none: beside the run's report.
             separate: A file per sample instead of one sheet.
+            checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
         from sparring import session, show
 
         if out and not separate and Path(out).suffix.lower() != ".png":
             raise UserError(f"out={out} must end in .png; for a file per sample add --separate")
-        opened = session.load(path, trust)
+        opened = session.load(path, trust, checkpoint=checkpoint)
         samples = opened.sample(n, label, seed)
         named = "".join(c if c.isalnum() else "-" for c in label or "")  # a class may be called T-shirt/top
-        suffix = f"samples-seed{seed}" + (f"-{named}" if named else "")
+        suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
         target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}.png")
         if opened.about.key != "image":
             if opened.about.shape != (2,):

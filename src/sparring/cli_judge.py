@@ -27,6 +27,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         judge: str = "auto",
         protocol: Literal["clean", "tf1", "native"] = "clean",
         size: str | None = None,
+        checkpoint: Literal["final", "best"] = "final",
         trust: bool = False,
     ) -> None:
         """Judge samples against held-out data; every score with its error and beside its floor. JSON on stdout.
@@ -42,6 +43,7 @@ def evaluate(arguments: Sequence[str]) -> None:
                 or mine.py:function.
             protocol: How pictures come to the judge's size; part of the score's stamp.
             size: Of the pictures of --against, e.g. 64, where it is a folder.
+            checkpoint: Of a run: the end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
         from sparring import session
@@ -49,7 +51,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         if not Path(path).exists():
             raise UserError(f"{path} is not a run, nor a folder or file of pictures: it is not there")
         if (Path(path) / "config.json").is_file():
-            opened = session.load(path, trust)
+            opened = session.load(path, trust, checkpoint=checkpoint)
             other = None
             if against:
                 other = dataclasses.replace(opened.written.data, data=against, labels=None, size=size)

@@ -11,13 +11,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
 
 from sparring import checkpoint, recipes, sampling, training
+from sparring.care import BEST, smoothed
 from sparring.config import (
     UserError,
     check_limits,
@@ -34,6 +35,7 @@ from sparring.game import Game
 from sparring.judge import extractor_of, judge_of, named_rightly
 from sparring.judging import FEWEST, MOST_SAMPLES, accuracy_row, checked_split, default_split, elsewhere, judged
 from sparring.machine import Machine, find_machine, isolated
+from sparring.metrics.evaluate import differences
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol, extractor_named
 from sparring.metrics.features import Extractor
 from sparring.report import write_report
@@ -52,6 +54,9 @@ from sparring.runs import (
 )
 from sparring.training import Job
 
+CLEARLY = 0.8
+"""Share of the last looks' distance below which an earlier one's is worth judging."""
+
 
 def train(recipe: str, *, preset: str | None = None, quiet: bool = False, **settings: Any) -> Run:
     """Train `recipe` and return the run. `settings` are those of the command line: `data="mnist", rounds=500`.
@@ -61,13 +66,16 @@ def train(recipe: str, *, preset: str | None = None, quiet: bool = False, **sett
     return start_run(plan_of(recipe, preset, settings), Console(stderr=True, quiet=quiet))
 
 
-def load(path: str | Path, trust: bool = False, device: str | None = None) -> Run:
+def load(
+    path: str | Path, trust: bool = False, device: str | None = None, checkpoint: Literal["final", "best"] = "final"
+) -> Run:
     """A run that was trained before. Nothing that it names is executed unless you `trust` it.
 
     Trust is needed only where the recipe, the data or an objective to go on training with is a file of your own.
     `device` is where to sample and judge: as for training; none is where it was trained, or the best that is here.
+    `checkpoint` best is the one whose samples lay nearest to the data while it was trained.
     """
-    return Run(Path(path), trust, device)
+    return Run(Path(path), trust, device, checkpoint)
 
 
 def plan_of(recipe: str, preset: str | None, settings: dict[str, Any]) -> Plan:
@@ -182,12 +190,26 @@ def finish(job: Job, console: Console) -> Run:
     if job.plan.how.evaluate:
         held_out = len(job.splits.get(default_split(job.splits), ()))
         if held_out >= FEWEST:
-            console.print(summary(run.evaluate(splits=job.splits, console=console)), markup=False)
+            final = run.evaluate(splits=job.splits, console=console)
+            console.print(summary(final), markup=False)
+            if run.had_better():
+                tell_of_best(run, final, job.splits, console)
         else:
             share = min(0.5, FEWEST / max(1, held_out + len(job.splits["train"])) + 0.01)
             console.print(f"not judged: {held_out} samples are held out, and {FEWEST} are needed: --test {share:.2f}")
     console.print(f"report:  {run.report()}", markup=False)
     return run
+
+
+def tell_of_best(run: Run, final: Mapping[str, Any], splits: Splits, console: Console) -> None:
+    """Judge the best checkpoint too, and say which of the two to use."""
+    best = load(run.path, trust=run.trust, device=run.device, checkpoint="best")
+    result = best.evaluate(splits=splits, console=console)
+    told = next((d for d in differences(final, result) if d.name == "frechet distance"), None)
+    console.print(f"round {result['round']:,}, the best while training: {summary(result)}", markup=False)
+    if told is not None and told.verdict == "second":
+        use = f"sparring sample {run.path} --checkpoint best"
+        console.print(f"it is better than the end by {-told.errors:.0f} standard errors: {use}", markup=False)
 
 
 def summary(result: Mapping[str, Any]) -> str:
@@ -296,10 +318,19 @@ class Model(NamedTuple):
 class Run:
     """A run folder: sample from it, judge it, report it, go on with it."""
 
-    def __init__(self, path: Path, trust: bool = False, device: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        trust: bool = False,
+        device: str | None = None,
+        checkpoint: Literal["final", "best"] = "final",
+    ) -> None:
+        if checkpoint not in ("final", "best"):
+            raise UserError(f"checkpoint={checkpoint} must be final or best")
         self.path = path
         self.trust = trust
         self.device = device
+        self.checkpoint = checkpoint
         self.written: Written = read_config(path)
 
     def __repr__(self) -> str:
@@ -336,14 +367,21 @@ class Run:
 
     @cached_property
     def model(self) -> Model:
-        """What samples are made by, from the last good checkpoint."""
-        folder = self.path / "checkpoints"
+        """What samples are made by, from the last good checkpoint, or from the best."""
+        folder = self.path / ("checkpoints" if self.checkpoint == "final" else BEST)
         if not checkpoint.listed(folder):
+            if self.checkpoint == "best" and checkpoint.listed(self.path / "checkpoints"):
+                raise UserError(f"{self.path} has no best checkpoint: nobody looked while it was trained; use final")
             raise UserError(f"{self.path} has no checkpoint yet; train it first: sparring resume {self.path}")
         with isolated(), self.guard():
             game = training.assemble(self.plan, self.about, self.machine)
             state = checkpoint.restore_newest(game, folder, warner(Console(stderr=True)))
             return Model(game, sampling.for_sampling(game, state), state.round, bool(state.averages))
+
+    def had_better(self) -> bool:
+        """Whether looks while training say that an earlier round was clearly better than the end."""
+        seen = smoothed(read_events(self.path))
+        return bool(seen) and min(distance for _, distance in seen) < CLEARLY * seen[-1][1]
 
     def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0) -> Tensor:
         """`n` samples of the averaged model: uint8 (n, C, H, W) pictures, or float32 (n, D) points.
@@ -398,7 +436,7 @@ class Run:
             beside += f"-{short(judge)}-{protocol}-{scored['stamp']['extractor'][:8]}"
         if seed != 1:
             beside += f"-seed{seed}"
-        name = "evaluation" if own else beside
+        name = ("evaluation" if own else beside) + ("-best" if self.checkpoint == "best" else "")
         write_json(self.path / f"{name}.json", result)
         return result
 

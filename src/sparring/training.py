@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column, Table
 
 from sparring import checkpoint, recipes, sampling, show
-from sparring.care import HEALTHY, Care, Trouble, care_for, forget_sick, treated
+from sparring.care import BEST, HEALTHY, Care, Trouble, care_for, forget_sick, treated
 from sparring.config import UserError, to_json
 from sparring.data import About, Source, Splits
 from sparring.data.loader import batches
@@ -330,7 +330,7 @@ def roll_back(job: Job, finding: Finding, console: Console) -> bool:
     events = Events(job.folder)
     events.write("rollback", round=state.round, kind=finding.kind, changed=done, time=now())
     events.close()
-    for folder in ("checkpoints", HEALTHY):
+    for folder in ("checkpoints", HEALTHY, BEST):
         forget_sick(job.folder / folder, state.round)
     told = f"rolled back to round {state.round:,}: {'; '.join(done)}"
     console.print(told, style="yellow", markup=False)

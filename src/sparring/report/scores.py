@@ -51,8 +51,20 @@ def evaluation_html(run: Run) -> str:
         f'<div class="scores"><div><p>{escape(_judged(run.evaluation))}</p>'
         '<table class="metrics"><thead><tr><th scope="col">Metric</th><th scope="col">Samples</th>'
         f'<th scope="col">Floor</th><th scope="col">× floor</th></tr></thead><tbody>{rows}</tbody></table>'
-        f'<p class="fine">{meaning}</p></div>'
+        f'<p class="fine">{meaning}</p>{_best(run)}</div>'
         f"{_shares(run)}</div>"
+    )
+
+
+def _best(run: Run) -> str:
+    """What an earlier round scored that looked better than the end."""
+    number, distance = finite(run.best.get("round")), finite(dig(run.best, "metrics", "frechet distance", "value"))
+    if number is None or distance is None:
+        return ""
+    command = escape(f"sparring sample {shown_path(run.folder)} --checkpoint best")
+    return (
+        f"<p>The best while training, round {number:,.0f}, has a Fréchet distance of {distance:.4g}. "
+        f"<code>{command}</code> draws from it.</p>"
     )
 
 

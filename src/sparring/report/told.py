@@ -19,6 +19,8 @@ class Run:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     evaluation: Mapping[str, Any]
+    best: Mapping[str, Any]
+    """The evaluation of an earlier round that looked better; empty where there was none."""
     events: Sequence[Mapping[str, Any]]
 
 
@@ -26,10 +28,10 @@ def read_run(run: Path) -> Run:
     """Everything but the pictures; only config.json must be there."""
     if not (run / "config.json").is_file():
         raise UserError(f"{run} is not a run folder: it has no config.json")
-    config, environment, evaluation = (
-        _mapping(run / f"{name}.json") for name in ("config", "environment", "evaluation")
+    config, environment, evaluation, best = (
+        _mapping(run / f"{name}.json") for name in ("config", "environment", "evaluation", "evaluation-best")
     )
-    return Run(run, config, environment, evaluation, read_events(run))
+    return Run(run, config, environment, evaluation, best, read_events(run))
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:
