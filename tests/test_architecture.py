@@ -20,14 +20,16 @@ LAYERS = [
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
     ["probes"],
-    ["care"],
     ["recipes"],
-    ["judge", "training"],
+    ["judge"],
+    ["care"],
+    ["training"],
     ["judging"],
     ["session"],
     ["proofs"],
     ["cli_judge", "cli_doctor"],
     ["cli"],
+    ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

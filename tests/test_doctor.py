@@ -16,11 +16,13 @@ from sparring import checkpoint
 from sparring.care import treated
 from sparring.cli import main
 from sparring.config import UserError
+from sparring.data import open_data
 from sparring.data.settings import Data
 from sparring.doctor import CHECKS, Change, diagnose, record_of
 from sparring.doctor.foreign import diagnose_log, read_log
 from sparring.duel import Duel
-from sparring.engine import start
+from sparring.engine import Moved, start
+from sparring.judge import kept_judge
 from sparring.probes import Probes, probe_rounds
 from sparring.runs import read_events
 
@@ -65,6 +67,8 @@ def test_a_good_record_is_healthy_at_every_length() -> None:
         ("oscillation", {"drift": 1.2, "distance": 8.0, "live_distance": 8.0}),
         ("mode dropping", {"coverage": 0.1, "distance": 8.0, "live_distance": 8.0}),
         ("labels ignored", {"label_effect": 0.01}),
+        ("mode dropping", {"classes": 0.5}),
+        ("dead layers", {"generator__dead_share": 0.4}),
     ],
 )
 def test_each_illness_is_named_first_and_before_half_of_the_run(kind: str, bad: dict[str, float]) -> None:
@@ -99,6 +103,35 @@ def test_getting_worse_names_the_best_round() -> None:
     assert 550 <= found.since <= 700
 
 
+def test_a_plateau_is_told_only_where_nothing_else_explains_it_and_samples_are_bad() -> None:
+    far = {"distance": 20.0, "live_distance": 20.0, "told_apart": 0.85}
+    assert kinds(diagnose(record_of(events(**far), 1000, 5000))) == ["plateau"]
+    assert kinds(diagnose(record_of(events(**(far | {"coverage": 0.1})), 1000, 5000))) == ["mode dropping"]
+    assert not diagnose(record_of(events(**(far | {"distance": 2.0, "live_distance": 2.0})), 1000, 5000))
+    falling = events(**far)
+    for index, event in enumerate(falling):
+        event["values"] = {**event["values"], "distance": 60.0 - index}
+    assert not diagnose(record_of(falling, 1000, 5000))
+
+
+def test_a_judge_that_is_there_counts_the_classes(tmp_path: Path) -> None:
+    run = sparring.train("cdcgan", runs=str(tmp_path), rounds=40, quiet=True)  # judged at the end: now there is one
+    assert kept_judge(open_data(Data())["train"], run.machine) is not None
+    again = sparring.train("cdcgan", runs=str(tmp_path), rounds=40, quiet=True, evaluate=False)
+    assert 0 < probe_values(again.path)["classes"] <= 1.1
+
+
+def probe_values(run: Path) -> dict[str, float]:
+    return [event["values"] for event in read_events(run) if event["event"] == "probe"][-1]
+
+
+def test_a_layer_that_no_gradient_reaches_is_counted() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    torch.nn.init.constant_(network[0].bias, -100.0)
+    network(torch.randn(5, 3)).sum().backward()
+    assert float(Moved(list(network.parameters())).dead) == pytest.approx((12 + 4 + 4) / 21)
+
+
 def test_a_rollback_takes_back_what_came_after() -> None:
     sick = [*events(20), *events(20, 1000, **{"finite": 0.0})]
     assert diagnose(record_of(sick, 1000))
@@ -112,7 +145,6 @@ def test_every_kind_that_a_check_hides_is_a_kind() -> None:
 
 def test_probes_see_real_samples_as_real_and_a_constant_as_collapsed() -> None:
     from sparring import recipes, training
-    from sparring.data import open_data
     from sparring.machine import Machine
     from sparring.recipes import preset
     from sparring.runs import How, Plan

@@ -15,10 +15,12 @@ from rich.console import Console
 
 from sparring import checkpoint
 from sparring.config import check_limits, from_json, to_json
-from sparring.data.source import Source
+from sparring.data.source import Source, Splits
 from sparring.doctor import Change, Finding, diagnose, record_of
-from sparring.engine import Precision, State
+from sparring.engine import State
 from sparring.game import Game
+from sparring.judge import kept_judge
+from sparring.machine import Machine
 from sparring.probes import Probes, probe_rounds
 from sparring.runs import Events, Plan, read_events
 
@@ -79,7 +81,7 @@ class Care:
     def _keep_best(self, state: State) -> None:
         distances = [distance for _, distance in smoothed(self.history)]
         if distances and distances[-1] == min(distances) and math.isfinite(distances[-1]):
-            with contextlib.suppress(FloatingPointError):  # the run itself will tell of it
+            with contextlib.suppress(FloatingPointError, OSError):  # the next checkpoint will tell of it
                 checkpoint.save(self.folder / BEST, self.game, state, keep=1)
 
     def findings(self) -> list[Finding]:
@@ -124,13 +126,16 @@ def smoothed(events: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
     return [(found[end - 1][0], statistics.median(d for _, d in found[end - LOOKS : end])) for end in ends]
 
 
-def care_for(
-    folder: Path, plan: Plan, game: Game, source: Source, held_out: Source | None, precision: Precision
-) -> Care | None:
-    """None for games that make no samples, and where nobody is to look."""
+def care_for(folder: Path, plan: Plan, game: Game, source: Source, splits: Splits, machine: Machine) -> Care | None:
+    """None for games that make no samples, and where nobody is to look.
+
+    What is held out is the validation split where there is one, else the test split.
+    """
     if game.sample is None or plan.how.on_trouble == "ignore":
         return None
-    care = Care(folder, plan, game, Probes(game, source, held_out, precision=precision), len(source))
+    held_out, about = splits.get("validation", splits.get("test")), splits["train"].about
+    judge = kept_judge(splits["train"], machine)
+    care = Care(folder, plan, game, Probes(game, source, held_out, judge, about.prior, machine.precision), len(source))
     for event in read_events(folder):
         if event["event"] in ("losses", "probe", "broken", "resume", "rollback"):
             care.history.append(event)

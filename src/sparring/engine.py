@@ -112,8 +112,8 @@ def update(
 ) -> Loss:
     """One turn: differentiate the sum of the player's terms with respect to what it owns, and step.
 
-    `measure` also watches `gradient norm`, `update ratio` (the length of the step over that of the weights) and
-    `weight size` (the root mean square of a weight).
+    `measure` also watches `gradient norm`, `update ratio` (the length of the step over that of the weights),
+    `weight size` (the root mean square of a weight) and `dead share` (of its weights, in layers without a gradient).
     """
     within = within or reach(game, player)
     with frozen(within.others):
@@ -138,7 +138,10 @@ class Moved:
     def __init__(self, owned: Sequence[Tensor]) -> None:
         self.owned = owned
         self.before = [p.detach().clone() for p in owned]
-        self.gradients = _length([p.grad for p in owned if p.grad is not None])
+        gradients = [p.grad for p in owned if p.grad is not None]
+        sizes = torch.tensor([float(g.numel()) for g in gradients], device=owned[0].device)
+        norms = torch.stack(torch._foreach_norm(gradients))
+        self.gradients, self.dead = norms.norm(), ((norms == 0) * sizes).sum() / sizes.sum()
 
     @torch.no_grad()
     def by(self) -> dict[str, Tensor]:
@@ -146,10 +149,11 @@ class Moved:
         steps = torch._foreach_sub([p.detach() for p in self.owned], self.before)
         length, count = _length(self.before), sum(p.numel() for p in self.owned)
         ratio = _length(steps) / length.clamp(min=1e-12)
-        return {"gradient norm": self.gradients, "update ratio": ratio, "weight size": length / count**0.5}
+        size = length / count**0.5
+        return {"gradient norm": self.gradients, "update ratio": ratio, "weight size": size, "dead share": self.dead}
 
 
-MEASURED = ("gradient norm", "update ratio", "weight size")
+MEASURED = ("gradient norm", "update ratio", "weight size", "dead share")
 """Watched in one round of each look."""
 
 

@@ -39,9 +39,7 @@ def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
     if len(about.classes) < 2 or len(about.shape) != 3:
         return pixels()
     config = numbers(splits["train"], about)
-    network = classifier.build(config, about).modules["classifier"]
-    key = [VERSION, SEED, about.sha256, to_json(config)]
-    path = cache_dir() / "judges" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.safetensors"
+    network, path = _place(config, about)
     if not about.sha256 or not _load(network, path):  # a source without a hash could be any other
         console.print(f"training a judge on {about.name}, once ...")
         network = trained(config, splits["train"], machine)
@@ -49,6 +47,23 @@ def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
             _keep(network, path, console)
     extractor = extractor_of(network.eval().requires_grad_(False), about, machine.device)
     return replace(extractor, accuracy=float(named_rightly(extractor, splits["test"]).float().mean()))
+
+
+def kept_judge(source: Source, machine: Machine) -> Extractor | None:
+    """The judge of a labelled set of pictures where it has been trained before."""
+    about = source.about
+    if about.key != "image" or len(about.classes) < 2 or len(about.shape) != 3 or about.invented or not about.sha256:
+        return None
+    network, path = _place(numbers(source, about), about)
+    return extractor_of(network.eval().requires_grad_(False), about, machine.device) if _load(network, path) else None
+
+
+def _place(config: classifier.Config, about: About) -> tuple[nn.Module, Path]:
+    """An untrained judge, and the file that a trained one is kept in."""
+    network = classifier.build(config, about).modules["classifier"]
+    key = [VERSION, SEED, about.sha256, to_json(config)]
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+    return network, cache_dir() / "judges" / f"{name}.safetensors"
 
 
 def numbers(source: Source, about: About) -> classifier.Config:

@@ -7,7 +7,7 @@ is possible. The doctor reads them from the run folder; nothing here judges.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -57,6 +57,9 @@ class Probes:
     source: Source
     held_out: Source | None
     judge: Extractor | None = None
+    """Names the classes of the data, where it has any."""
+    prior: Sequence[float] = ()
+    """Their shares."""
     precision: Precision = "float32"
     view: View = field(init=False)
     real: Known = field(init=False)
@@ -159,17 +162,19 @@ class Probes:
         if self.held is not None:
             others = self.view.coarse(self.held.batch)
             found["copying z"] = mann_whitney(_to_nearest(coarse, self.pixels), _to_nearest(others, self.pixels))
-        if self.judge is not None and self.source.about.key == "image":
+        if self.judge is not None:
             found |= self._classes(kept)
         return found
 
     def _classes(self, kept: Tensor) -> dict[str, float]:
+        """Of the classes that as many real samples would show, how many occur."""
         assert self.judge is not None
         _, logits = self.judge.run(sampling.finished(kept.cpu(), self.source.about))
         if logits is None:
             return {}
-        share = torch.bincount(logits.argmax(1), minlength=logits.shape[1]).double() / len(logits)
-        return {"classes": float((share > 0).sum()), "class entropy": -float(torch.xlogy(share, share).sum())}
+        prior = torch.tensor(self.prior, dtype=torch.float64)
+        seen = torch.bincount(logits.argmax(1), minlength=len(prior)) > 0
+        return {"classes": float(seen.sum() / (1 - (1 - prior) ** len(logits)).sum())}
 
     def _labels(self, drawn: dict[str, Tensor]) -> dict[str, float]:
         """Does another label change a sample as much as another latent does?"""

@@ -375,7 +375,7 @@ def _play(job: Job, console: Console) -> bool:
             task = progress.add_task("", total=job.settings.rounds, completed=job.state.round, rate="", losses="")
             if job.state.round == 0:
                 snapshot(job, events)
-            care = care_for(job.folder, job.plan, job.game, job.source, held_out_of(job), job.machine.precision)
+            care = care_for(job.folder, job.plan, job.game, job.source, job.splits, job.machine)
             finished = _rounds(job, Recorder(job, events, progress, task, care), asked)
         events.write("done" if finished else "stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         return finished
@@ -398,11 +398,6 @@ def _play(job: Job, console: Console) -> bool:
     finally:
         with contextlib.suppress(OSError):
             events.close()
-
-
-def held_out_of(job: Job) -> Source | None:
-    """Samples that were not learnt from: the validation split where there is one, else the test split."""
-    return job.splits.get("validation", job.splits.get("test"))
 
 
 def _rounds(job: Job, record: Recorder, asked: threading.Event) -> bool:

@@ -14,6 +14,8 @@ from sparring.doctor.record import Change, Finding, Record, Series
 Check = Callable[[Record], Finding | None]
 WINDOW = 4
 """Probes in a row that must agree."""
+LONG = 8
+"""Probes over which something that should get better does not."""
 WARM_UP = 0.15
 """Share of a run in which everything is still bad, and no sickness."""
 
@@ -26,7 +28,7 @@ def diagnose(record: Record) -> list[Finding]:
         finding = check(record)
         if finding is not None and finding.kind not in hidden:
             found.append(finding)
-            hidden.update(explains)
+            hidden.update(explains, ["plateau"])  # any other illness explains it
     return found
 
 
@@ -231,8 +233,64 @@ def dropping(record: Record) -> Finding | None:
     )
 
 
-LONG = 8
-"""Probes over which something that should get better does not."""
+def missing_classes(record: Record) -> Finding | None:
+    """Classes of the data that no sample shows, in the eyes of the judge."""
+    seen = _recent(record, "classes", LONG)
+    if seen is None or max(seen.values) > MOST_CLASSES or seen.values[-1] > 1.2 * seen.values[0]:
+        return None
+    return Finding(
+        "mode dropping",
+        seen.rounds[0],
+        f"only {seen.median:.0%} of the classes that as many real samples show are seen among the generated",
+        {"classes": seen.median},
+        "train by label (the recipe cdcgan), or an objective of pairs with both penalties (--objective relativistic "
+        "--penalty.r1 1 --penalty.r2 1)",
+        (Change("objective", value="relativistic"), Change("penalty.r1", value=1.0), Change("penalty.r2", value=1.0)),
+    )
+
+
+MOST_CLASSES = 0.85
+
+
+def dead(record: Record) -> Finding | None:
+    """Layers that no gradient reaches, while others learn."""
+    for name in (n for n in record.series if n.endswith("/dead share")):
+        recent, player = _recent(record, name), name.partition("/")[0]
+        if recent is None or not LEAST_DEAD < min(recent.values) <= max(recent.values) < 1:
+            continue
+        return Finding(
+            "dead layers",
+            _since(record, name, lambda value: value > LEAST_DEAD),
+            f"{recent.median:.0%} of the weights of the {player} are in layers that no gradient reaches any more",
+            {name: recent.median},
+            f"a tenth of the {player}'s learning rate from the beginning, or activations that leak",
+            (Change(f"{player}.lr", factor=0.1),),
+        )
+    return None
+
+
+LEAST_DEAD = 0.1
+
+
+def plateau(record: Record) -> Finding | None:
+    """Samples that are far from the data, and have long ceased to come nearer."""
+    series = record.of("distance").after(math.ceil(WARM_UP * record.total))
+    if len(series) < 2 * LONG or series.rounds[-1] < 0.6 * record.total:
+        return None
+    middle = len(series) // 2
+    before, after = (sorted(part)[len(part) // 2] for part in (series.values[:middle], series.values[middle:]))
+    if after < FAR or after < 0.9 * before or min(series.values[middle:]) < 0.7 * min(series.values[:middle]):
+        return None
+    return Finding(
+        "plateau",
+        series.rounds[middle],
+        f"samples have stayed {after:.0f} times as far from the data as real ones for half of the run",
+        {"distance": after},
+        "other learning rates, wider networks or another objective; more rounds of the same will not help",
+    )
+
+
+FAR = 12.0
 LEAST_COVERAGE = 0.25
 
 
@@ -393,8 +451,11 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "discriminator winning": (winning, ("mode dropping", "worse after the best", "oscillation")),
     "discriminator losing": (losing, ("mode dropping", "oscillation", "worse after the best")),
     "oscillation": (oscillation, ("mode dropping", "worse after the best")),
+    "dead layers": (dead, ("mode dropping", "worse after the best")),
+    "classes missing": (missing_classes, ("mode dropping",)),
     "mode dropping": (dropping, ()),
     "labels ignored": (labels_ignored, ()),
     "worse after the best": (worsening, ()),
+    "plateau": (plateau, ()),
 }  # fmt: skip
 """The gravest first: (check, what it explains)."""
