@@ -71,8 +71,10 @@ class Game:
     """Names of the modules that training is for: averaged, if `average` says so, and all that `sample` may read."""
     draw: Callable[[int, torch.Generator | None], dict[str, Tensor]] | None = None
     """(n, random numbers) -> what n samples are made from, e.g. `latent` (n, d) and `label` (n,)."""
+    given: Sequence[str] = ()
+    """Columns of the data that a sample is made from besides, such as `source`."""
     sample: Callable[[Mapping[str, Any], Batch], Tensor] | None = None
-    """(the product's modules, what `draw` gives) -> samples, in the data's range of [-1, 1]."""
+    """(the product's modules, what `draw` gives and what is `given`) -> samples, in the data's range of [-1, 1]."""
     average: Average | HalfLife | None = None
     score: Callable[[Tensor, Tensor | None], Tensor] | None = None
     """(samples (N, ...), labels) -> (N,) scores of the discriminator, for those who watch it."""

@@ -102,7 +102,7 @@ class Probes:
         """Everything that can be seen now."""
         if self.game.sample is None:
             return {}
-        drawn = sampling.draw(self.game, len(self.real.batch), SEED)
+        drawn = sampling.draw(self.game, len(self.real.batch), SEED, pool=self.held_out or self.source)
         with resting(self.game):
             live = self.made({name: self.game.modules[name] for name in self.game.product}, drawn)
             kept = live

@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from sparring.average import recalibrate
 from sparring.config import UserError, did_you_mean
-from sparring.data.loader import to_uint8
-from sparring.data.source import About
+from sparring.data.loader import ready, to_uint8
+from sparring.data.source import About, Source
 from sparring.engine import State, device_of
 from sparring.game import Game
 
 CHUNK = 500
 
 
-def for_sampling(game: Game, state: State, latents: int = 4 * CHUNK) -> dict[str, nn.Module]:
+def for_sampling(
+    game: Game, state: State, latents: int = 4 * CHUNK, pool: Source | None = None
+) -> dict[str, nn.Module]:
     """Copies of the game's product: averaged where there are averages, frozen, in evaluation mode.
 
     Averaged weights get batch-norm statistics of their own, estimated on `latents` samples.
@@ -29,18 +31,32 @@ def for_sampling(game: Game, state: State, latents: int = 4 * CHUNK) -> dict[str
         for name in game.product
     }
     if game.sample is not None and state.averages:
-        recalibrate(modules.values(), lambda: generate(game, modules, draw(game, latents, seed=0)))
+        recalibrate(modules.values(), lambda: generate(game, modules, draw(game, latents, seed=0, pool=pool)))
     return modules
 
 
-def draw(game: Game, n: int, seed: int, label: int | None = None) -> dict[str, Tensor]:
-    """What `n` samples are made from: a function of (n, seed, label) alone, the same on every device."""
-    if game.draw is None:
+def draw(game: Game, n: int, seed: int, label: int | None = None, pool: Source | None = None) -> dict[str, Tensor]:
+    """What `n` samples are made from: a function of (n, seed, label, pool) alone, the same on every device.
+
+    `pool`: samples of the data, for games that make theirs from columns of them; some come twice where they are few.
+    """
+    if game.draw is None and not game.given:
         raise UserError("this recipe makes no samples")
-    drawn = game.draw(n, torch.Generator().manual_seed(seed))
+    drawn = {} if game.draw is None else game.draw(n, torch.Generator().manual_seed(seed))
+    if game.given:
+        if pool is None:
+            raise UserError(f"this recipe makes samples from {', '.join(game.given)}: give it data that have them")
+        columns = pool[chosen(pool, n, seed)]
+        drawn |= {name: ready(name, columns[name], None) for name in game.given}
     if label is not None:
         drawn["label"] = torch.full((n,), label)
     return drawn
+
+
+def chosen(pool: Source, n: int, seed: int) -> Tensor:
+    """(n,) rows of a pool, each as often as any other."""
+    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
+    return order.repeat(-(-n // len(pool)))[:n]
 
 
 def by_class(game: Game, classes: int, rows: int, seed: int) -> dict[str, Tensor]:

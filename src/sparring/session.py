@@ -30,6 +30,7 @@ from sparring.config import (
     to_json,
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
+from sparring.data.loader import ready
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_of, named_rightly
@@ -376,7 +377,30 @@ class Run:
         with isolated(), self.guard():
             game = training.assemble(self.plan, self.about, self.machine)
             state = checkpoint.restore_newest(game, folder, warner(Console(stderr=True)))
-            return Model(game, sampling.for_sampling(game, state), state.round, bool(state.averages))
+            pool = self.pool if game.given else None
+            return Model(game, sampling.for_sampling(game, state, pool=pool), state.round, bool(state.averages))
+
+    @cached_property
+    def pool(self) -> Source:
+        """Held-out samples of the data, as the recipe takes them: what those of translators are made from."""
+        with self.guard():
+            splits = open_data(self.plan.data)
+            return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
+
+    def translate(self, pictures: Tensor, seed: int = 0) -> Tensor:
+        """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate."""
+        if self.model.game.given != ("source",):
+            raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not translate; use pix2pix or cyclegan")
+        shape = self.about.source
+        if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[1] != shape[0]:
+            raise UserError(
+                f"pictures are {pictures.dtype} of shape {tuple(pictures.shape)}; uint8 (N, {shape[0]}, H, W) is "
+                "expected"
+            )
+        with isolated():
+            torch.manual_seed(seed)
+            made = sampling.generate(self.model.game, self.model.modules, {"source": ready("source", pictures, None)})
+            return sampling.finished(made, self.about)
 
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""
@@ -395,7 +419,8 @@ class Run:
         number = None if label is None else sampling.label_number(self.about, label)
         with isolated():
             torch.manual_seed(seed)  # for generators that add noise of their own
-            drawn = sampling.draw(self.model.game, n, seed, number)
+            pool = self.pool if self.model.game.given else None
+            drawn = sampling.draw(self.model.game, n, seed, number, pool)
             return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
 
     def evaluate(

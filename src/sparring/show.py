@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -33,6 +34,22 @@ def grid(images: Tensor, columns: int, gap: int = 1) -> Image.Image:
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[:, top : top + height, left : left + width] = image
     return picture(sheet)
+
+
+def below_each_other(stacks: Sequence[Tensor], columns: int) -> Image.Image:
+    """Several (N, C, H, W) uint8 of the same pictures -> a grid in which the versions of each lie below each other.
+
+    Brought to the most channels, and to the size of the last, that there are.
+    """
+    height, width = stacks[-1].shape[2:]
+    channels = max(stack.shape[1] for stack in stacks)
+    alike = []
+    for stack in stacks:
+        if stack.shape[2:] != (height, width):
+            stack = torch.nn.functional.interpolate(stack, (height, width), mode="nearest")
+        alike.append(stack.expand(-1, channels, -1, -1) if stack.shape[1] == 1 else stack)
+    mixed = torch.stack([stack.reshape(-1, columns, *stack.shape[1:]) for stack in alike], 1)
+    return grid(mixed.flatten(0, 2), columns)
 
 
 def enlarged(sheet: Image.Image, side: int = 640) -> Image.Image:

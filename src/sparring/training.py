@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from PIL.Image import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -53,6 +55,12 @@ class Job:
     def about(self) -> About:
         """Facts of the source."""
         return self.source.about
+
+    @cached_property
+    def pool(self) -> Source:
+        """Held-out samples that others are made from, for games that do so."""
+        held_out = self.splits.get("validation", self.splits.get("test", self.splits["train"]))
+        return recipes.find(self.plan.recipe).data(self.plan.model, held_out) if self.game.given else held_out
 
     @property
     def settings(self) -> Train:
@@ -267,18 +275,32 @@ def snapshot(job: Job, events: Events) -> None:
     """Draw samples of latents that stay the same all through the run."""
     if job.game.sample is None:
         return
-    about, modules = job.about, sampling.for_sampling(job.game, job.state, latents=256)
+    about, pool = job.about, job.pool
+    modules = sampling.for_sampling(job.game, job.state, latents=256, pool=pool)
     if about.key != "image" and about.shape != (2,):
         return  # nothing that a picture could show
     if about.key != "image":
         fake = sampling.generate(job.game, modules, sampling.draw(job.game, 1000, SNAPSHOT_SEED))
         sheet, columns, rows = show.scatter(job.source[torch.arange(min(1000, len(job.source)))][about.key], fake), 1, 1
+    elif job.game.given:
+        columns, rows, sheet = translated_sheet(job, modules)
     else:
         columns, rows, drawn = sheet_latents(job.game, about)
         sheet = show.grid(sampling.finished(sampling.generate(job.game, modules, drawn), about), columns)
     name = f"samples/{job.state.round:08d}.png"
     show.save_png(sheet, job.folder / name)
     events.write("samples", round=job.state.round, images=job.images, file=name, columns=columns, rows=rows)
+
+
+def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> tuple[int, int, Image]:
+    """(columns, rows, sheet): held-out sources, below each what is made of it, and the truth where there is one."""
+    rows = sampling.chosen(job.pool, count, SNAPSHOT_SEED)
+    made = sampling.generate(job.game, modules, sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool))
+    columns = job.pool[rows]
+    shown = [columns["source"], sampling.finished(made, job.about)]
+    if job.about.paired:
+        shown.append(columns["image"])
+    return 8, len(shown) * count // 8, show.below_each_other(shown, 8)
 
 
 def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.Tensor]]:

@@ -16,6 +16,7 @@ from sparring.data.shapes import open_shapes
 from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
 from sparring.data.stacked import open_stacked
 from sparring.data.toys import open_toy
+from sparring.data.views import with_sources
 
 __all__ = [
     "NAMED", "About", "Batch", "Data", "Source", "Splits", "TensorSource",
@@ -56,7 +57,7 @@ def open_data(settings: Data) -> dict[str, Source]:
         share = getattr(settings, name)
         if not 0 <= share < 1 or (name == "test" and share == 0):
             raise UserError(f"{name}={share} is not a share of the data; give a number between 0 and 1, such as 0.1")
-    splits = dict(_opened(settings))
+    splits = dict(_opened(settings) if settings.source is None else with_sources(settings, _opened))
     if settings.validation:
         splits["train"], splits["validation"] = carve(splits["train"], settings.validation, seed=1)
     return splits

@@ -12,6 +12,9 @@ from sparring.config import UserError
 from sparring.data.source import Source
 from sparring.seeds import hashed, mix
 
+PICTURES = ("image", "source")
+"""Columns of bytes that become float32."""
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -49,9 +52,9 @@ def batches(
         first = number % per_epoch * batch
         index = order[first : first + batch]
         columns = source[index]
-        if augment is not None and (augment.flip or augment.shift) and "image" in columns:
-            keys = hashed(index, mix(seed + 1, epoch))
-            columns["image"] = augmented(columns["image"], keys, augment)
+        if augment is not None and (augment.flip or augment.shift):
+            keys = hashed(index, mix(seed + 1, epoch))  # a picture and its source are moved alike
+            columns |= {name: augmented(columns[name], keys, augment) for name in PICTURES if name in columns}
         yield {name: ready(name, column, device) for name, column in columns.items()}
         number += 1
 
@@ -59,7 +62,7 @@ def batches(
 def ready(name: str, column: Tensor, device: torch.device | None) -> Tensor:
     """Bytes travel to the device; there pictures become float32 in [-1, 1], channels last."""
     column = column.to(device, non_blocking=True)
-    if name != "image":
+    if name not in PICTURES:
         return column
     return to_float(column).contiguous(memory_format=torch.channels_last)
 

@@ -20,6 +20,11 @@ class Data:
     """How another shape is brought to size: cut the centre, add a border, or distort."""
     labels: str | None = None
     """A CSV or JSON file of `file name, label`; otherwise sub-folders, where there are any, name the classes."""
+    source: str | None = None
+    """What each picture is made from, for recipes that translate: a view of it (`edges`, `gray`, `inverted`,
+    `small:2`, `small:4`), `left` where pictures show both side by side, or other data."""
+    paired: bool = False
+    """Pictures of --source belong to those of --data one by one, in the order of their names."""
     test: float = 0.1
     """Share held out for judging, when the set has no test split of its own."""
     validation: float = 0.0

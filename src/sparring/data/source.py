@@ -32,6 +32,10 @@ class About:
     """Share of each class in the training split; sums to 1."""
     sha256: str = ""
     """Hash of the content of this split, so that results and caches are tied to data, never to a name."""
+    source: tuple[int, ...] = ()
+    """Shape of the column `source`, the pictures that the images are made from; empty where there is none."""
+    paired: bool = False
+    """Each image belongs to its source; else they lie beside each other by chance."""
     notes: tuple[str, ...] = field(default=())
     """Sentences for the user: where it was found, its licence, what was left out and why."""
 

@@ -1,0 +1,177 @@
+"""Two pictures per sample: `image`, which is to be made, and `source`, from which it is made.
+
+The source is a view of the picture itself (its edges, itself inverted, smaller), the left half of a picture whose right
+half is the image, or a picture of another set: the one that belongs to it, or any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sparring.config import UserError, did_you_mean
+from sparring.data.settings import Data
+from sparring.data.source import About, Source, Splits
+from sparring.data.tensors import height_and_width, recolored
+
+View = Callable[[Tensor], Tensor]
+
+
+def inverted(images: Tensor) -> Tensor:
+    """(N, C, H, W) uint8 -> 255 minus it."""
+    return 255 - images
+
+
+def gray(images: Tensor) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, 1, H, W), its luma."""
+    return recolored(images, "gray")
+
+
+def edges(images: Tensor) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, 1, H, W): how steep it is (Sobel), white on black."""
+    flat = gray(images).float() if images.shape[1] > 1 else images.float()
+    across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    both = F.conv2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), torch.stack([across, across.T])[:, None] / 4)
+    return both.square().sum(1, keepdim=True).sqrt().round().clamp(0, 255).byte()
+
+
+def small(images: Tensor, factor: int = 4) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, C, H / factor, W / factor), antialiased bicubic."""
+    size = (images.shape[2] // factor, images.shape[3] // factor)
+    reduced = F.interpolate(images.float(), size, mode="bicubic", antialias=True)
+    return reduced.round().clamp(0, 255).byte()
+
+
+VIEWS: Mapping[str, View] = {
+    "inverted": inverted,
+    "gray": gray,
+    "edges": edges,
+    "small:2": lambda images: small(images, 2),
+    "small:4": small,
+}
+HALF = "left"
+"""The image is the right half of each picture, and its left half is what it is made from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Viewed:
+    """A source of pictures with a view of each beside it, or its right halves beside its left ones."""
+
+    about: About
+    base: Source
+    view: View | None
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        columns = self.base[index]
+        images = columns["image"]
+        if self.view is not None:
+            return {**columns, "source": self.view(images)}
+        half = images.shape[3] // 2
+        return {**columns, "image": images[..., half:], "source": images[..., :half]}
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """A source of pictures beside those of another: the one of the same number, or any."""
+
+    about: About
+    base: Source
+    other: Source
+    order: Tensor
+    """(len(base),) numbers of the other's pictures."""
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        return {**self.base[index], "source": self.other[self.order[index]]["image"]}
+
+
+def unpaired(source: Source, seed: int = 0) -> Source:
+    """The same images, each beside the source of another one."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+    return Together(_described(source.about, source.about.source, "unpaired", False), source, _Sources(source), order)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sources:
+    """The column `source` of a source as images of its own."""
+
+    base: Source
+
+    @property
+    def about(self) -> About:
+        return self.base.about
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        return {"image": self.base[index]["source"]}
+
+
+def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
+    """The splits of `settings.data`, each picture beside what `settings.source` says."""
+    said = settings.source
+    assert said is not None
+    if said == HALF:
+        height, width = height_and_width(settings.size or 64)
+        whole = replace(settings, source=None, size=f"{height}x{2 * width}", fit="stretch")
+        return {name: _halved(split) for name, split in opened(whole).items()}
+    splits = {name: _pictures(split) for name, split in opened(replace(settings, source=None)).items()}
+    if said in VIEWS:
+        return {name: _viewed(split, said) for name, split in splits.items()}
+    try:
+        others = opened(replace(settings, data=said, source=None, labels=None))
+    except UserError as error:
+        hint = did_you_mean(said, list(VIEWS))
+        raise UserError(f"source={said}: neither one of {', '.join([*VIEWS, HALF])} nor data: {error}{hint}") from None
+    return {name: _beside(split, _pictures(others[name]), settings.paired) for name, split in splits.items()}
+
+
+def _pictures(split: Source) -> Source:
+    if split.about.key != "image":
+        raise UserError(f"source: {split.about.name} has points, and only pictures are made from pictures")
+    return split
+
+
+def _viewed(split: Source, name: str) -> Source:
+    shape = tuple(VIEWS[name](split[torch.arange(1)]["image"]).shape[1:])
+    if min(shape) < 1:
+        raise UserError(
+            f"source={name}: pictures of {split.about.shape[1]}x{split.about.shape[2]} are too small for it"
+        )
+    return Viewed(_described(split.about, shape, name, True), split, VIEWS[name])
+
+
+def _halved(split: Source) -> Source:
+    channels, height, width = _pictures(split).about.shape
+    shape = (channels, height, width // 2)
+    return Viewed(replace(_described(split.about, shape, HALF, True), shape=shape), split, None)
+
+
+def _beside(split: Source, other: Source, paired: bool) -> Source:
+    if paired and len(split) != len(other):
+        raise UserError(
+            f"paired: {split.about.name} has {len(split):,} pictures and {other.about.name} has {len(other):,}; "
+            "pairs need one for one, in the order of their file names; leave --paired out for sets without pairs"
+        )
+    order = torch.arange(len(split))
+    if not paired:
+        mixed = torch.randperm(len(other), generator=torch.Generator().manual_seed(0))
+        order = mixed.repeat(-(-len(split) // len(other)))[: len(split)]
+    key = f"{other.about.sha256} {paired}"
+    return Together(_described(split.about, other.about.shape, key, paired), split, other, order)
+
+
+def _described(about: About, shape: tuple[int, ...], what: str, paired: bool) -> About:
+    sha256 = hashlib.sha256(f"{about.sha256} {what}".encode()).hexdigest()
+    return replace(about, source=tuple(shape), paired=paired, sha256=sha256)

@@ -1,0 +1,195 @@
+"""Networks from pictures to pictures, critics of their patches, and a pool of what was made before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sparring.nn.layers import normal_init
+
+
+def norm(channels: int) -> nn.Module:
+    """Instance normalisation without weights and running statistics: a picture is treated alike in any batch."""
+    return nn.InstanceNorm2d(channels)
+
+
+def depth(height: int, width: int, most: int, smallest: int = 4) -> int:
+    """How often both sides can be halved, at most `most` times, and stay whole and at least `smallest`."""
+    count = 0
+    while count < most and height % 2 == width % 2 == 0 and min(height, width) // 2 >= smallest:
+        height, width, count = height // 2, width // 2, count + 1
+    return count
+
+
+class Translator(nn.Module):
+    """Down, residual blocks, up: (N, C, H, W) -> (N, D, H, W) in [-1, 1]. Johnson et al. 2016; Zhu et al. 2017, 7.2.
+
+    c7s1-w, twice down, `blocks` x R, twice up, c7s1-D; reflection padding, instance normalisation, tanh. Small pictures
+    are halved as often as leaves 8 pixels a side, and 7x7 is 5x5 below 32. `skip` adds the input to what tanh gets,
+    which suits domains that share their shapes.
+    """
+
+    def __init__(
+        self, source: Sequence[int], image: Sequence[int], width: int = 64, blocks: int = 6, skip: bool = False
+    ) -> None:
+        super().__init__()
+        (before, height, wide), after = source, image[0]
+        self.skip = skip and before == after
+        downs, kernel = depth(height, wide, 2, 8), 7 if min(height, wide) >= 32 else 5
+        layers: list[nn.Module] = [_same(before, width, kernel), norm(width), nn.ReLU(inplace=True)]
+        for _ in range(downs):
+            layers += [nn.Conv2d(width, 2 * width, 3, 2, 1), norm(2 * width), nn.ReLU(inplace=True)]
+            width *= 2
+        layers += [_Residual(width) for _ in range(blocks)]
+        for _ in range(downs):
+            layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1), norm(width // 2), nn.ReLU(inplace=True)]
+            width //= 2
+        self.body = nn.Sequential(*layers, _same(width, after, kernel))
+        self.apply(normal_init(0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        out: Tensor = self.body(x)
+        return torch.tanh(out + 2 * x if self.skip else out)
+
+
+def _same(before: int, after: int, kernel: int) -> nn.Conv2d:
+    return nn.Conv2d(before, after, kernel, padding=kernel // 2, padding_mode="reflect")
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _same(width, width, 3), norm(width), nn.ReLU(inplace=True), _same(width, width, 3), norm(width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)  # type: ignore[no-any-return]
+
+
+class UNet(nn.Module):
+    """Down to the smallest map and up again, with every map of the way down beside its equal on the way up.
+
+    (N, C, H, W) -> (N, D, H, W) in [-1, 1]. Isola et al. 2017, 6.1.1: 4x4 convolutions of stride 2, dropout in the
+    innermost layers up, which is the only noise, also when samples are drawn.
+    """
+
+    def __init__(self, source: Sequence[int], image: Sequence[int], width: int = 64, dropout: float = 0.5) -> None:
+        super().__init__()
+        before, height, wide = source
+        levels = max(1, depth(height, wide, 8, 1))
+        widths = [min(8, 2**level) * width for level in range(levels)]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for level, after in enumerate(widths):
+            inner = level == levels - 1
+            normed = [] if level == 0 or inner else [norm(after)]
+            self.down.append(
+                nn.Sequential(*([nn.LeakyReLU(0.2)] if level else []), nn.Conv2d(before, after, 4, 2, 1), *normed)
+            )
+            out = widths[level - 1] if level else image[0]
+            self.up.append(
+                nn.Sequential(
+                    nn.ReLU(),
+                    nn.ConvTranspose2d(after if inner else 2 * after, out, 4, 2, 1),
+                    *([norm(out)] if level else []),
+                    *([_AlwaysDropout(dropout)] if level and level >= levels - 3 else []),
+                )
+            )
+            before = after
+        self.apply(normal_init(0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        maps = []
+        for down in self.down:
+            x = down(x)
+            maps.append(x)
+        for level in reversed(range(len(maps))):
+            x = self.up[level](x if level == len(maps) - 1 else torch.cat([x, maps[level]], 1))
+        return torch.tanh(x)
+
+
+class _AlwaysDropout(nn.Module):
+    """Drops in evaluation too: pix2pix has no other noise."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, self.share, training=True) if self.share else x
+
+
+class PatchCritic(nn.Module):
+    """(N, C, H, W) -> (N, 1, h, w): a score of every patch. Isola et al. 2017, 6.1.2.
+
+    `layers` strided 4x4 convolutions, then two of stride 1: patches of 16, 34 or 70 pixels for 1, 2, 3 of them; fewer
+    where the pictures are small.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int = 64, layers: int = 3, normalised: bool = True) -> None:
+        super().__init__()
+        before, height, wide = shape
+        strided = max(1, depth(height, wide, layers, 4))
+        body: list[nn.Module] = []
+        for level in range(strided + 1):
+            after = min(8, 2**level) * width
+            stride = 2 if level < strided else 1
+            body.append(nn.Conv2d(before, after, 4 if stride == 2 else 3, stride, 1))
+            body += [norm(after)] if normalised and level else []
+            body.append(nn.LeakyReLU(0.2, inplace=True))
+            before = after
+        self.body = nn.Sequential(*body, nn.Conv2d(before, 1, 3, 1, 1))
+        self.apply(normal_init(0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        out: Tensor = self.body(x)
+        return out
+
+
+class Pool(nn.Module):
+    """The last fakes, of which critics see half instead of fresh ones. Shrivastava et al. 2017, section 2.3.
+
+    State: a run that is resumed must find the pool as it was. `mixed` moves nothing; `keep`, called after the step,
+    puts in what it chose.
+    """
+
+    pictures: Tensor
+    filled: Tensor
+
+    def __init__(self, shape: Sequence[int], size: int = 50) -> None:
+        super().__init__()
+        self.register_buffer("pictures", torch.zeros(size, *shape))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+        self._next: tuple[Tensor, Tensor] | None = None
+
+    def mixed(self, fakes: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same number: all of them while the pool is not full, then half of them from the pool."""
+        size, fakes = len(self.pictures), fakes.detach().float()
+        if size == 0:
+            return fakes
+        filled = int(self.filled)
+        if filled < size:
+            fresh = fakes[: size - filled]
+            self._next = fresh, torch.arange(filled, filled + len(fresh))
+            return fakes
+        places = torch.randperm(size)[: len(fakes)]
+        rows = (torch.rand(len(places)) < 0.5).nonzero().squeeze(1)
+        out, where = fakes.clone(), places[rows]
+        out[rows] = self.pictures[where]
+        self._next = fakes[rows], where
+        return out
+
+    def keep(self) -> None:
+        """Put in what `mixed` chose."""
+        if self._next is None:
+            return
+        fresh, where = self._next
+        self.pictures[where] = fresh
+        if int(self.filled) < len(self.pictures):
+            self.filled += len(fresh)
+        self._next = None

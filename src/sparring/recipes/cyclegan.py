@@ -1,0 +1,193 @@
+"""Translation without pairs: two translators that undo each other, and a critic of each domain. Zhu et al. 2017.
+
+    sparring train cyclegan --data daisies --source sunflowers
+    sparring translate runs/cyclegan-daisies-1 sunflowers/*.jpg --out daisies
+
+    critic losses     E[(D(real) - 1)^2 + D(fake)^2] / 2, of images and of sources
+    translators       E[(D(fake) - 1)^2] / 2  +  cycle |F(G(x)) - x|  +  identity |G(y) - y|
+
+The same design with other numbers is DiscoGAN (Kim et al. 2017: cross-entropy, squared reconstruction) and DualGAN (Yi
+et al. 2017: Wasserstein with a bounded critic). Critics see half of their fakes from a pool of former ones, which is a
+buffer and so is saved. That x comes back says nothing about what G(x) is: with permuted classes it comes back as well.
+Judge the one way, by a classifier of the other domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, mse_loss
+
+from sparring.average import Average
+from sparring.config import UserError, resolve
+from sparring.data.loader import Augment
+from sparring.data.source import About, Source
+from sparring.data.views import unpaired
+from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.nn.translate import PatchCritic, Pool, Translator
+from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.optimizers import Adam
+from sparring.penalties import gradient_penalty
+
+
+@dataclass(frozen=True)
+class Config:
+    """Numbers of the two translators and their critics."""
+
+    rounds: int = 1600
+    """Rounds; in each all four networks make a step."""
+    batch: int = 16
+    """Pictures of each domain per round."""
+    width: int = 32
+    """Channels of the translators at full size."""
+    blocks: int = 3
+    """Residual blocks of each translator."""
+    skip: bool = False
+    """A translator begins as its input, which suits domains that differ in colours and not in shapes."""
+    critic_width: int = 32
+    """Channels of the critics' first layer."""
+    critic_layers: int = 3
+    """Strided convolutions of the critics: patches of 16, 34, 70 pixels for 1, 2, 3."""
+    objective: str = "least-squares"
+    """Of the four; any objective that looks at single scores."""
+    penalty: float = 0.0
+    """Lambda of a gradient penalty on the critics; then they are not normalised."""
+    cycle: float = 10.0
+    """Weight of |F(G(x)) - x| and |G(F(y)) - y|."""
+    distance: Literal["absolute", "squared"] = "absolute"
+    """Of the cycle."""
+    identity: float = 0.0
+    """Weight of |G(y) - y|: keeps colours; only where both domains have as many channels."""
+    pool: int = 50
+    """Former fakes of each kind that are kept; 0 for none."""
+    generator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
+    """Of both translators."""
+    discriminator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
+    """Of both critics."""
+    decay: float = 0.5
+    """Share of the run after which learning rates fall to 0."""
+    average: float = 0.99
+    """Fraction of the averaged translators kept per round; 0 is off."""
+    augment: Augment = field(default_factory=Augment)
+    """Changes of the pictures."""
+
+
+_PAPER = Config(
+    batch=1, width=64, blocks=9, critic_width=64, identity=5.0, average=0.0, generator=Adam(2e-4, 0.5, 0.999),
+    discriminator=Adam(2e-4, 0.5, 0.999), augment=Augment(flip=True),
+)  # fmt: skip
+PRESETS: Mapping[str, Config] = {
+    "tuned": Config(),
+    "paper": _PAPER,
+    "discogan": Config(objective="non-saturating", distance="squared", identity=0.0, pool=0),
+    "dualgan": Config(objective="wasserstein", penalty=10.0, pool=0),
+}
+
+
+@dataclass(frozen=True)
+class _Cycle:
+    """The losses over the six modules. x are sources, y images."""
+
+    config: Config
+    objective: Objective
+    to_image: nn.Module
+    to_source: nn.Module
+    of_images: nn.Module
+    of_sources: nn.Module
+    images: Pool
+    sources: Pool
+
+    def translators(self, batch: Batch) -> Loss:
+        x, y, config = batch["source"], batch["image"], self.config
+        made_y, made_x = self.to_image(x), self.to_source(y)
+        norm = l1_loss if config.distance == "absolute" else mse_loss
+        terms = {
+            "objective": self.fooled(self.of_images, made_y) + self.fooled(self.of_sources, made_x),
+            "cycle": config.cycle * (norm(self.to_source(made_y), x) + norm(self.to_image(made_x), y)),
+        }
+        if config.identity:
+            kept = l1_loss(self.to_image(y), y) + l1_loss(self.to_source(x), x)
+            terms["identity"] = config.identity * kept
+        return Loss(terms)
+
+    def fooled(self, critic: nn.Module, made: Tensor) -> Tensor:
+        scores = critic(made).float()
+        return self.objective.generator(torch.full_like(scores, torch.nan), scores).mean()
+
+    def critics(self, batch: Batch) -> Loss:
+        x, y = batch["source"], batch["image"]
+        with torch.no_grad():
+            made_y, made_x = self.to_image(x).float(), self.to_source(y).float()
+        terms = {"objective": torch.zeros((), device=x.device)}
+        for critic, real, made in (
+            (self.of_images, y, self.images.mixed(made_y)), (self.of_sources, x, self.sources.mixed(made_x))
+        ):  # fmt: skip
+            terms["objective"] = terms["objective"] + self.told(critic, real, made)
+            if self.config.penalty:
+                slope = gradient_penalty(_mean_of(critic), real, made).mean()
+                terms["gradient penalty"] = terms.get("gradient penalty", 0.0) + self.config.penalty * slope
+        return Loss(terms)
+
+    def told(self, critic: nn.Module, real: Tensor, made: Tensor) -> Tensor:
+        return self.objective.discriminator(critic(real).float(), critic(made).float()).mean()
+
+    def keep(self, loss: Loss) -> None:
+        self.images.keep()
+        self.sources.keep()
+
+
+def _mean_of(critic: nn.Module) -> Callable[[Tensor], Tensor]:
+    """(N, C, H, W) -> (N,) mean score of the patches."""
+    return lambda pictures: critic(pictures).float().flatten(1).mean(1)
+
+
+def data(config: Config, source: Source) -> Source:
+    """Images beside sources, without labels, and without pairs where there were some."""
+    if not source.about.source:
+        raise UserError(
+            f"--data {source.about.name} has one domain, and cyclegan translates from another: name it with --source"
+        )
+    return unpaired(source) if source.about.paired else source
+
+
+def build(config: Config, about: About) -> Game:
+    """Translators both ways, critics of both, pools of both."""
+    image, source = about.shape, about.source
+    if config.identity and image[0] != source[0]:
+        raise UserError(f"identity={config.identity}: {source[0]} and {image[0]} channels differ; use --identity 0")
+    if image[1:] != source[1:]:
+        raise UserError(f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]}; use --size for both")
+    objective = resolve(config.objective, OBJECTIVES, "objective")
+    check_objective(objective)
+    if objective.paired:
+        raise UserError(f"objective={config.objective} compares pairs, and there are none; use least-squares or hinge")
+    plain, pools = config.penalty == 0, (Pool(image, config.pool), Pool(source, config.pool))
+    modules: dict[str, nn.Module] = {
+        "to image": Translator(source, image, config.width, config.blocks, config.skip),
+        "to source": Translator(image, source, config.width, config.blocks, config.skip),
+        "critic of images": PatchCritic(image, config.critic_width, config.critic_layers, plain),
+        "critic of sources": PatchCritic(source, config.critic_width, config.critic_layers, plain),
+        "pool of images": pools[0],
+        "pool of sources": pools[1],
+    }
+    to_image, to_source, of_images, of_sources = list(modules.values())[:4]
+    both = _Cycle(config, objective, to_image, to_source, of_images, of_sources, pools[0], pools[1])
+    translators = config.generator.over([*both.to_image.parameters(), *both.to_source.parameters()])
+    critics = config.discriminator.over([*both.of_images.parameters(), *both.of_sources.parameters()])
+    return Game(
+        modules=modules,
+        players=[
+            Player("generator", both.translators, translators),
+            Player("discriminator", both.critics, critics, after=both.keep),
+        ],
+        product=("to image", "to source"),
+        given=("source",),
+        sample=lambda found, drawn: found["to image"](drawn["source"]).float(),
+        score=lambda x, label: _mean_of(of_images)(x),
+        average=Average(config.average) if config.average else None,
+        on_round=linear_decay([translators, critics], config.decay, 0.0),
+    )

@@ -1,0 +1,145 @@
+"""Translation with pairs: a U-Net, a critic of patches that sees both pictures, and the distance. Isola et al. 2017.
+
+    sparring train pix2pix --data pictures --source edges
+    sparring translate runs/pix2pix-pictures-1 drawings/*.png --out made
+
+    discriminator     the objective on D(source, image) and D(source, G(source)), halved
+    generator         the objective  +  distance |image - G(source)|
+
+The distance alone gives the mean of all that the source may mean, which is blurred; the critic wants what could be one
+of them. Dropout is the only noise, also when samples are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from sparring.average import Average
+from sparring.config import UserError, resolve
+from sparring.data.loader import Augment
+from sparring.data.source import About, Source
+from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.nn.translate import PatchCritic, Translator, UNet
+from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.optimizers import Adam
+
+
+@dataclass(frozen=True)
+class Config:
+    """Numbers of the translator and its critic."""
+
+    rounds: int = 1500
+    """Rounds, each a step of both."""
+    batch: int = 16
+    """Pairs per round."""
+    network: Literal["unet", "residual"] = "unet"
+    """Of the generator. Both pictures have one size."""
+    width: int = 32
+    """Channels of the generator at full size."""
+    blocks: int = 6
+    """Of the residual generator."""
+    dropout: float = 0.5
+    """In the innermost layers up of the U-Net."""
+    critic_width: int = 32
+    """Channels of the critic's first layer."""
+    critic_layers: int = 3
+    """Strided convolutions of the critic: patches of 16, 34, 70 pixels for 1, 2, 3."""
+    objective: str = "non-saturating"
+    """Any objective; least-squares in later work."""
+    adversarial: float = 1.0
+    """Weight of the objective in the generator's loss; 0 trains on the distance alone."""
+    distance: float = 100.0
+    """Weight of the mean absolute difference, in units of the data's range of [-1, 1]."""
+    generator: Adam = field(default_factory=lambda: Adam(2e-4, 0.5, 0.999))
+    """Of the generator."""
+    discriminator: Adam = field(default_factory=lambda: Adam(2e-4, 0.5, 0.999))
+    """Of the critic."""
+    decay: float = 0.5
+    """Share of the run after which learning rates fall to 0."""
+    average: float = 0.99
+    """Fraction of the averaged generator kept per round; 0 is off."""
+    augment: Augment = field(default_factory=Augment)
+    """Changes of both pictures alike."""
+
+
+PRESETS: Mapping[str, Config] = {
+    "tuned": Config(),
+    "paper": Config(batch=1, width=64, critic_width=64, average=0.0, augment=Augment(flip=True)),
+    "distance": Config(adversarial=0.0),
+}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The losses of a translator and a critic of pairs."""
+
+    config: Config
+    objective: Objective
+    generator: nn.Module
+    critic: nn.Module
+
+    def scores(self, source: Tensor, image: Tensor) -> Tensor:
+        out: Tensor = self.critic(torch.cat([source, image], 1)).float()
+        return out
+
+    def critic_loss(self, batch: Batch) -> Loss:
+        source = batch["source"]
+        with torch.no_grad():
+            made = self.generator(source).float()
+        told = self.objective.discriminator(self.scores(source, batch["image"]), self.scores(source, made))
+        return Loss({"objective": 0.5 * told.mean()})
+
+    def generator_loss(self, batch: Batch) -> Loss:
+        source, image = batch["source"], batch["image"]
+        made = self.generator(source).float()
+        terms = {"distance": self.config.distance * l1_loss(made, image)}
+        if self.config.adversarial:
+            fake = self.scores(source, made)
+            real = self.scores(source, image) if self.objective.paired else torch.full_like(fake, torch.nan)
+            terms["objective"] = self.config.adversarial * self.objective.generator(real, fake).mean()
+        return Loss(terms)
+
+
+def data(config: Config, source: Source) -> Source:
+    """Pairs are required."""
+    if not source.about.source or not source.about.paired:
+        raise UserError(
+            f"--data {source.about.name} has no pairs, and pix2pix needs them: --source edges (or another view), "
+            "--source left for pictures side by side, --source FOLDER --paired; else the recipe cyclegan"
+        )
+    return source
+
+
+def build(config: Config, about: About) -> Game:
+    """A translator, and a critic of source and image together."""
+    image, source = about.shape, about.source
+    if image[1:] != source[1:]:
+        raise UserError(f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]}; use --size for both")
+    objective = resolve(config.objective, OBJECTIVES, "objective")
+    check_objective(objective)
+    generator = (
+        UNet(source, image, config.width, config.dropout)
+        if config.network == "unet"
+        else Translator(source, image, config.width, config.blocks)
+    )
+    critic = PatchCritic((source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers)
+    pair = _Pair(config, objective, generator, critic)
+    optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
+    players = [Player("generator", pair.generator_loss, optimizers[0])]
+    if config.adversarial:
+        players.insert(0, Player("discriminator", pair.critic_loss, optimizers[1]))
+    return Game(
+        modules={"generator": generator, "critic": critic},
+        players=players,
+        product=("generator",),
+        given=("source",),
+        sample=lambda found, drawn: found["generator"](drawn["source"]).float(),
+        average=Average(config.average) if config.average else None,
+        on_round=linear_decay(optimizers, config.decay, 0.0),
+    )
