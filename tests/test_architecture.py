@@ -15,7 +15,7 @@ LAYERS = [
     ["__init__", "config", "files", "flags", "seeds"],
     ["schedules", "augment", "data", "objectives", "penalties", "nn.layers"],
     ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained"],
-    ["nn.pairs", "nn.residual", "nn.r3"],
+    ["nn.pairs", "nn.residual", "nn.r3", "nn.translate"],
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
@@ -27,7 +27,7 @@ LAYERS = [
     ["judging"],
     ["session"],
     ["proofs"],
-    ["cli_judge", "cli_doctor"],
+    ["cli_use", "cli_judge", "cli_doctor"],
     ["cli"],
     ["__main__"],
 ]

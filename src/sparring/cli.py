@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -32,6 +33,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring train [RECIPE] [--data NAME|FOLDER|ZIP] [--any.field value]   train; results go to runs/
   sparring resume RUN                 go on with a run that was stopped
   sparring sample RUN [--label 7]     pictures from a trained run
+  sparring translate RUN FILES ...    pictures made from your own (pix2pix, cyclegan)
   sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
   sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change
@@ -165,55 +167,6 @@ def resume(arguments: Sequence[str]) -> None:
         print(session.resume(path).path)
 
     command(run, arguments, "resume")
-
-
-def sample(arguments: Sequence[str]) -> None:
-    """Pictures from a trained run."""
-
-    def run(
-        path: positional(str),  # type: ignore[valid-type]
-        n: int = 64,
-        label: str | None = None,
-        seed: int = 0,
-        out: str | None = None,
-        separate: bool = False,
-        checkpoint: Literal["final", "best"] = "final",
-        trust: bool = False,
-    ) -> None:
-        """Draw samples of a trained run: one sheet, or a file each.
-
-        Args:
-            path: The run's folder, e.g. runs/cdcgan-mnist-1.
-            n: How many.
-            label: Name or number of a class, for models trained with labels.
-            seed: Another seed gives other samples.
-            out: A .png file for the sheet, or a folder with --separate; none: beside the run's report.
-            separate: A file per sample instead of one sheet.
-            checkpoint: The end of training, or the best on the way there.
-            trust: Run the code of your own that the run names.
-        """
-        from sparring import session, show
-
-        if out and not separate and Path(out).suffix.lower() != ".png":
-            raise UserError(f"out={out} must end in .png; for a file per sample add --separate")
-        opened = session.load(path, trust, checkpoint=checkpoint)
-        samples = opened.sample(n, label, seed)
-        named = "".join(c if c.isalnum() else "-" for c in label or "")  # a class may be called T-shirt/top
-        suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
-        target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}.png")
-        if opened.about.key != "image":
-            if opened.about.shape != (2,):
-                raise UserError(f"{path} makes points of shape {opened.about.shape}; use it from Python")
-            show.save_png(show.scatter(samples, samples), target)
-        elif separate:
-            for index, image in enumerate(samples):
-                show.save_png(show.picture(image), target / f"{index:05d}.png")
-        else:
-            columns = max(1, round(n**0.5))
-            show.save_png(show.enlarged(show.grid(samples, columns)), target)
-        print(target)
-
-    command(run, arguments, "sample")
 
 
 def report(arguments: Sequence[str]) -> None:
@@ -380,27 +333,19 @@ def _prove(name: str, seeds: int, full: bool, folder: Path) -> bool:
     return result.passed is not False
 
 
-def judge_commands() -> Any:
-    """Imported when one of them is asked for."""
-    from sparring import cli_judge
-
-    return cli_judge
-
-
-def doctor_command(arguments: Sequence[str]) -> None:
-    """Alike."""
-    from sparring.cli_doctor import diagnose
-
-    diagnose(arguments)
+def of(module: str, name: str) -> Callable[[Sequence[str]], None]:
+    """A command of another module, imported when it is asked for."""
+    return lambda arguments: getattr(importlib.import_module(f"sparring.{module}"), name)(arguments)
 
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "train": train,
     "resume": resume,
-    "sample": sample,
-    "evaluate": lambda arguments: judge_commands().evaluate(arguments),
-    "compare": lambda arguments: judge_commands().compare(arguments),
-    "diagnose": lambda arguments: doctor_command(arguments),
+    "sample": of("cli_use", "sample"),
+    "translate": of("cli_use", "translate"),
+    "evaluate": of("cli_judge", "evaluate"),
+    "compare": of("cli_judge", "compare"),
+    "diagnose": of("cli_doctor", "diagnose"),
     "report": report,
     "recipes": recipes,
     "data": data,

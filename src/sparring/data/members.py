@@ -113,6 +113,11 @@ def _size_problem(size: int) -> str:
     return f"{size} bytes are more than the limit of {MAX_FILE // 2**20} MiB a file" if size > MAX_FILE else ""
 
 
+def single(path: Path) -> File:
+    """One file of its own."""
+    return File(path.name, partial(_file_bytes, path))
+
+
 def _file_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:

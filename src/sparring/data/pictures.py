@@ -27,10 +27,10 @@ from sparring.data import labels as labelling
 from sparring.data.cache import FORMAT, IN_MEMORY, Entry, Spool, load, stored
 from sparring.data.cache import cache_dir as cache_dir
 from sparring.data.decode import Decoded, UnreadableError, decode
-from sparring.data.members import File, Listing, member_bytes, opened
+from sparring.data.members import File, Listing, member_bytes, opened, single
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, TensorSource, carve, class_prior, tensor_source
-from sparring.data.tensors import CHANNELS, Color, height_and_width
+from sparring.data.tensors import CHANNELS, Color, height_and_width, recolored
 
 DEFAULT_SIZE = "64"
 FEWEST = 3
@@ -130,6 +130,32 @@ def open_pictures(path: Path, settings: Data) -> dict[str, Source]:
         notes=(f"{len(entry.names)} pictures in {path}", *notes, *_notes(prepared), *_bad_notes(entry)),
     )
     return {split: _source(about, prepared, kept, label) for split, kept in rows.items()}
+
+
+def pictures_of(paths: Iterable[Path], shape: tuple[int, ...], fit: str) -> Iterator[tuple[str, Tensor | str]]:
+    """(name, (C, H, W) uint8) of files and of all in folders and zips; instead of a picture, why it is none.
+
+    `UserError` for a path that is not there.
+    """
+    channels, height, width = shape
+    color = next(name for name, count in CHANNELS.items() if count == channels)
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path} is not there")
+        with contextlib.ExitStack() as stack:
+            if path.is_dir() or path.suffix.lower() == ".zip":
+                listing = stack.enter_context(opened(path))
+                files, bad = listing.files, listing.bad
+            else:
+                files, bad = [single(path)], []
+            yield from bad
+            for file in files:
+                try:
+                    pixels = torch.from_numpy(decode(file.read(), height, width, fit).pixels.copy())
+                except UnreadableError as error:
+                    yield file.name, str(error)
+                    continue
+                yield file.name, recolored(pixels[None], color)[0]
 
 
 def inspect_pictures(path: Path, settings: Data) -> Report:

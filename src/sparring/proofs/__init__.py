@@ -56,6 +56,7 @@ PROOFS: Mapping[str, Entry] = {
     "scenarios": Entry("judge:scenarios", "which metric names which sickness", ("cdcgan",), "6 min", _MNIST),
     "doctor": Entry("doctor:doctor", "90 runs, sick and healthy, under the doctor's eyes", (), "25 min", _MNIST),
     "rescue": Entry("doctor:rescue", "sick runs that go back to health by themselves", (), "15 min"),
+    "unpaired": Entry("translate:unpaired", "digits to inverted digits without pairs", ("cyclegan",), "15 min", _MNIST),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

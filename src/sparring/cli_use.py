@@ -1,0 +1,108 @@
+"""The commands that use a trained run: `sparring sample` and `sparring translate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from sparring.config import UserError
+from sparring.flags import command, positional
+
+
+def sample(arguments: Sequence[str]) -> None:
+    """Pictures from a trained run."""
+
+    def run(
+        path: positional(str),  # type: ignore[valid-type]
+        n: int = 64,
+        label: str | None = None,
+        seed: int = 0,
+        out: str | None = None,
+        separate: bool = False,
+        checkpoint: Literal["final", "best"] = "final",
+        trust: bool = False,
+    ) -> None:
+        """Draw samples of a trained run: one sheet, or a file each.
+
+        Args:
+            path: The run's folder, e.g. runs/cdcgan-mnist-1.
+            n: How many.
+            label: Name or number of a class, for models trained with labels.
+            seed: Another seed gives other samples.
+            out: A .png file for the sheet, or a folder with --separate; none: beside the run's report.
+            separate: A file per sample instead of one sheet.
+            checkpoint: The end of training, or the best on the way there.
+            trust: Run the code of your own that the run names.
+        """
+        from sparring import session, show
+
+        if out and not separate and Path(out).suffix.lower() != ".png":
+            raise UserError(f"out={out} must end in .png; for a file per sample add --separate")
+        opened = session.load(path, trust, checkpoint=checkpoint)
+        samples = opened.sample(n, label, seed)
+        named = "".join(c if c.isalnum() else "-" for c in label or "")  # a class may be called T-shirt/top
+        suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
+        target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}.png")
+        if opened.about.key != "image":
+            if opened.about.shape != (2,):
+                raise UserError(f"{path} makes points of shape {opened.about.shape}; use it from Python")
+            show.save_png(show.scatter(samples, samples), target)
+        elif separate:
+            for index, image in enumerate(samples):
+                show.save_png(show.picture(image), target / f"{index:05d}.png")
+        else:
+            columns = max(1, round(n**0.5))
+            show.save_png(show.enlarged(show.grid(samples, columns)), target)
+        print(target)
+
+    command(run, arguments, "sample")
+
+
+def translate(arguments: Sequence[str]) -> None:
+    """Pictures from pictures."""
+
+    def run(
+        path: positional(str),  # type: ignore[valid-type]
+        files: positional(tuple[str, ...]),  # type: ignore[valid-type]
+        out: str | None = None,
+        fit: Literal["crop", "pad", "stretch"] = "stretch",
+        seed: int = 0,
+        checkpoint: Literal["final", "best"] = "final",
+        trust: bool = False,
+    ) -> None:
+        """Translate your own pictures by a run of pix2pix or cyclegan. Each is written as a PNG of the same name.
+
+        Args:
+            path: The run's folder, e.g. runs/cyclegan-daisies-1.
+            files: Pictures, or folders of them: of the kind that --source named in training.
+            out: A folder; none: `translated` in the run's folder.
+            fit: How another shape is brought to the size that the run was trained at.
+            seed: Of the noise, for generators that have any.
+            checkpoint: The end of training, or the best on the way there.
+            trust: Run the code of your own that the run names.
+        """
+        from sparring import session, show
+        from sparring.data.pictures import pictures_of
+
+        if not files:
+            raise UserError("translate needs pictures: sparring translate RUN photo.jpg more_photos/")
+        opened = session.load(path, trust, checkpoint=checkpoint)
+        target, console = Path(out).expanduser() if out else Path(path) / "translated", Console(stderr=True)
+        if not opened.about.source:
+            raise UserError(f"{path}: the recipe {opened.written.recipe} does not translate; use pix2pix or cyclegan")
+        count = 0
+        for name, picture in pictures_of([Path(file).expanduser() for file in files], opened.about.source, fit):
+            if isinstance(picture, str):
+                console.print(f"{name}: {picture}; passed over", style="yellow", markup=False)
+                continue
+            made = opened.translate(picture[None], seed)
+            show.save_png(show.picture(made[0]), target / f"{Path(name).with_suffix('')}.png")
+            count += 1
+        if not count:
+            raise UserError("none of these pictures could be read")
+        print(target)
+
+    command(run, arguments, "translate")

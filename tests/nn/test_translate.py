@@ -1,0 +1,61 @@
+"""Translators, critics of patches, and the pool of former fakes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sparring.nn.translate import PatchCritic, Pool, Translator, UNet
+
+
+@pytest.mark.parametrize("size", [(16, 16), (28, 28), (64, 48)])
+def test_networks_keep_the_size_and_the_range(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size)
+    for network in (Translator((3, *size), (1, *size), 8, 2), UNet((3, *size), (1, *size), 8)):
+        made = network(x)
+        assert made.shape == (2, 1, *size)
+        assert float(made.abs().max()) <= 1
+
+
+def test_a_picture_is_translated_alike_alone_and_in_a_batch() -> None:
+    network = Translator((1, 16, 16), (1, 16, 16), 8, 1).eval()
+    x = torch.randn(4, 1, 16, 16)
+    assert torch.allclose(network(x)[:1], network(x[:1]), atol=1e-5)
+
+
+def test_a_score_depends_on_its_patch_only() -> None:
+    critic = PatchCritic((1, 64, 64), 8, 2, normalised=False)
+    x = torch.randn(1, 1, 64, 64, requires_grad=True)
+    scores = critic(x)
+    assert scores.shape[2] > 8
+    (slope,) = torch.autograd.grad(scores[0, 0, 8, 8], x)
+    touched = slope[0, 0].abs().sum(0).nonzero()
+    assert int(touched.max() - touched.min()) + 1 <= 34
+
+
+def test_the_pool_fills_then_swaps_half_and_is_state() -> None:
+    torch.manual_seed(0)
+    pool = Pool((1, 2, 2), 50)
+    for step in range(5):
+        fresh = torch.full((10, 1, 2, 2), float(step + 1))
+        assert torch.equal(pool.mixed(fresh), fresh)
+        pool.keep()
+    assert int(pool.filled) == 50
+    assert sorted(set(pool.pictures.flatten().tolist())) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    seen = []
+    for _ in range(200):
+        mixed = pool.mixed(torch.full((10, 1, 2, 2), 99.0))
+        seen.append(float((mixed[:, 0, 0, 0] == 99).float().mean()))
+    assert 0.45 < sum(seen) / len(seen) < 0.55
+    before = pool.pictures.clone()
+    pool.mixed(torch.full((10, 1, 2, 2), 7.0))
+    assert torch.equal(pool.pictures, before)  # the loss moves nothing
+    pool.keep()
+    assert 0 < int((pool.pictures[:, 0, 0, 0] == 7).sum()) < 10
+    assert set(pool.state_dict()) == {"pictures", "filled"}
+
+
+def test_an_empty_pool_gives_what_it_gets() -> None:
+    pool, fresh = Pool((1, 2, 2), 0), torch.randn(3, 1, 2, 2)
+    assert torch.equal(pool.mixed(fresh), fresh)
+    pool.keep()
