@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sparring import cli
 from sparring.config import UserError
@@ -79,6 +80,34 @@ def test_evaluate_prints_json_on_stdout_and_a_table_on_stderr(
     assert "floor" in told.err
     assert run("report", str(trained)) == 0
     assert (trained / "report.html").stat().st_size > 10_000
+
+
+def test_translate_writes_a_picture_for_each_and_names_what_it_cannot_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "pix2pix", "--data", "digits", "--source", "inverted", *QUICK, "--runs", str(tmp_path)]
+    assert run(*words, "--name", "one") == 0
+    assert (tmp_path / "one" / "evaluation.json").exists()
+    (tmp_path / "own" / "more").mkdir(parents=True)
+    Image.new("RGB", (20, 30), (9, 99, 199)).save(tmp_path / "own" / "more" / "a.jpg")
+    (tmp_path / "own" / "b.png").write_bytes(b"no picture")
+    Image.new("L", (8, 8), 77).save(tmp_path / "c.png")
+    capsys.readouterr()
+    made = ["translate", str(tmp_path / "one"), str(tmp_path / "own"), str(tmp_path / "c.png")]
+    assert run(*made, "--out", str(tmp_path / "out")) == 0
+    told = capsys.readouterr()
+    assert told.out.strip() == str(tmp_path / "out")
+    assert "b.png" in told.err
+    for name in ("more/a.png", "c.png"):
+        with Image.open(tmp_path / "out" / name) as made_of:
+            assert (made_of.size, made_of.mode) == ((8, 8), "L")
+    assert run("translate", str(tmp_path / "one"), str(tmp_path / "absent.png")) == 2
+    assert run("translate", str(tmp_path / "one")) == 2
+
+
+def test_only_translators_translate(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("translate", str(trained), "x.png") == 2
+    assert "does not translate" in capsys.readouterr().err
 
 
 def test_tables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,11 +131,13 @@ def build(config: Config, about: About) -> Game:
     critic = PatchCritic((source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers)
     pair = _Pair(config, objective, generator, critic)
     optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
+    modules: dict[str, nn.Module] = {"generator": generator}
     players = [Player("generator", pair.generator_loss, optimizers[0])]
     if config.adversarial:
+        modules["critic"] = critic
         players.insert(0, Player("discriminator", pair.critic_loss, optimizers[1]))
     return Game(
-        modules={"generator": generator, "critic": critic},
+        modules=modules,
         players=players,
         product=("generator",),
         given=("source",),
