@@ -208,6 +208,8 @@ def test_a_finding_is_told_once_and_written(tmp_path: Path, capsys: Any) -> None
     told = capsys.readouterr()
     assert json.loads(told.out)[0]["kind"] == "not learning"
     assert "higher learning rate" in told.err
+    page = run.report().read_text()
+    assert page.count("samples of round") == 1  # what it looked like, beside the numbers
 
 
 def test_stop_saves_and_stops(tmp_path: Path) -> None:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparring.report.markup import escape
+from sparring.report.pictures import Snapshot, as_png, scaled
 from sparring.report.told import Run, dig, finite, history
 
 _WIDTH, _HEIGHT = 240, 48
+_SIDE = 160
 
 
-def findings_html(run: Run) -> str:
-    """A card per finding; a sentence where there is none; nothing where nobody looked."""
+def findings_html(run: Run, snapshots: Sequence[Snapshot] = ()) -> str:
+    """A card per finding with what samples were like; a sentence where there is none; nothing where nobody looked."""
     probes = sorted(history(run.events, "probe") + history(run.events, "losses"), key=lambda event: event["round"])
     found = [event for event in run.events if event.get("event") == "finding"]
     if not found:
         looks = len(history(run.events, "probe"))
         return f'<p class="fine">{_healthy(looks)}</p>' if looks else ""
-    return "".join(_card(event, probes) for event in found)
+    return "".join(_card(event, probes, snapshots) for event in found)
 
 
-def section(run: Run) -> str:
+def section(run: Run, snapshots: Sequence[Snapshot] = ()) -> str:
     """The whole section of the page, or nothing."""
-    inside = findings_html(run)
+    inside = findings_html(run, snapshots)
     return f"<section><h2>Doctor</h2>{inside}</section>" if inside else ""
 
 
@@ -31,7 +34,7 @@ def _healthy(looks: int) -> str:
     return f"Nothing was found in {looks} looks at scores, samples, gradients and steps."
 
 
-def _card(event: Mapping[str, Any], probes: Sequence[Mapping[str, Any]]) -> str:
+def _card(event: Mapping[str, Any], probes: Sequence[Mapping[str, Any]], snapshots: Sequence[Snapshot]) -> str:
     since = finite(event.get("since"))
     when = f" since round {since:,.0f}" if since is not None else ""
     evidence = event.get("evidence")
@@ -41,8 +44,21 @@ def _card(event: Mapping[str, Any], probes: Sequence[Mapping[str, Any]]) -> str:
     return (
         f'<article class="chart"><header><h3>{escape(str(event.get("kind", "")))}</h3>'
         f'<span class="at">{escape(when.strip())}</span></header><p>{escape(str(event.get("what", "")))}.</p>'
-        f'<p class="fine">Evidence: {numbers}.</p>{drawn}'
+        f'<p class="fine">Evidence: {numbers}.</p>{drawn}{_picture(snapshots, since)}'
         f"<p><b>Try:</b> {escape(str(event.get('remedy', '')))}.</p></article>"
+    )
+
+
+def _picture(snapshots: Sequence[Snapshot], since: float | None) -> str:
+    """Samples of the first rounds in which it was so."""
+    if not snapshots or since is None:
+        return ""
+    nearest = next((snapshot for snapshot in snapshots if snapshot.round >= since), snapshots[-1])
+    data = base64.b64encode(as_png(scaled(nearest, _SIDE))).decode()
+    return (
+        f'<figure style="display:inline-block;margin:.3rem 1rem .3rem 0"><img width="{_SIDE}" alt="Samples of round '
+        f'{nearest.round:,}" src="data:image/png;base64,{data}"><figcaption class="fine">samples of round '
+        f"{nearest.round:,}</figcaption></figure>"
     )
 
 

@@ -32,7 +32,7 @@ def filled_page(run: Run, snapshots: Sequence[Snapshot]) -> str:
         "stage": _stage(run, snapshots),
         "curves": _curves_html(charts, rounds),
         "evaluation": evaluation_html(run),
-        "doctor": section(run),
+        "doctor": section(run, snapshots),
         "commands": _commands(run),
         "configuration": table_html(run.config),
         "environment": table_html(run.environment),
