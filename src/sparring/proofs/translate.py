@@ -28,7 +28,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "discogan": {"preset": "discogan"},
     "dualgan": {"preset": "dualgan"},
 }
-ROUNDS = 500
+ROUNDS = 330
 LEAST = (0.95, 0.94)
 
 
