@@ -21,13 +21,14 @@ LAYERS = [
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
     ["probes"],
     ["care"],
-    ["recipes"],
+    ["recipes", "self_supervised"],
     ["judge", "training"],
     ["judging"],
     ["session"],
     ["proofs"],
     ["cli_judge", "cli_doctor"],
     ["cli"],
+    ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -6,6 +6,8 @@
     model.onnx                      float (N, C, H, W) in [-1, 1] -> (N, d)
     mine.py:function                uint8 (N, C, H, W) -> (N, d) float features
 
+`auto` and `self` are networks that are trained on the data themselves: `sparring.judge`.
+
 A network sees pictures at its own size. How they get there is a protocol, and part of the stamp: `tf1` is the bilinear
 filter of the first FID (no antialiasing, aligned at a corner); `clean` the antialiased bicubic one (Parmar et al.
 2022), which differs by whole units of FID; `native` does not resize.
