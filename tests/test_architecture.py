@@ -20,7 +20,7 @@ LAYERS = [
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
     ["probes"],
-    ["recipes"],
+    ["recipes", "self_supervised"],
     ["judge"],
     ["care"],
     ["training"],

@@ -1,11 +1,16 @@
-"""Who judges: for labelled pictures a classifier trained here on the same set, once, and kept by content."""
+"""Who judges: a network trained here on the same pictures, once, and kept by content.
+
+Where there are labels it is a classifier; where there are none it learns without any (`self_supervised`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -14,37 +19,62 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from sparring.config import to_json
+from sparring import self_supervised
+from sparring.config import UserError, to_json
 from sparring.data import About, Data, Source, Splits, open_data, stacked
 from sparring.data.cache import cache_dir
+from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment, batches, to_float
 from sparring.engine import Train, train
 from sparring.files import replacing
 from sparring.machine import Machine
+from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol, extractor_named
 from sparring.metrics.features import Extractor, coordinates, extract, pixels, weights_hash
+from sparring.nn.image import ConvEncoder
 from sparring.recipes import classifier
 
 VERSION = 1
 """Counts changes of the judge's training; part of the cache's key."""
 SEED = 0
+FEWEST_ALONE = 500
+"""Training pictures from which a judge without labels is trained."""
+LEAST_ROUNDS = 200
+EVENED = 2000
+"""Pictures by which features get their scale."""
+
+
+def judge_named(
+    name: str, splits: Splits, machine: Machine, console: Console, protocol: Protocol = DEFAULT_PROTOCOL
+) -> Extractor:
+    """`auto` is `judge_of`, `self` is `self_judge`; all others as `extractor_named` has them."""
+    if name == "auto":
+        return judge_of(splits, machine, console)
+    if name == "self":
+        return self_judge(splits["train"], machine, console)
+    return extractor_named(name, protocol, machine.device)
 
 
 def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
-    """The extractor that fits the data: its own classifier where there are labels, else `pixels`."""
+    """The extractor that fits the data: its own classifier where there are labels, else `self_judge`.
+
+    Points are judged as they are; fewer than `FEWEST_ALONE` pictures without labels by `pixels`.
+    """
     about = splits["train"].about
     if about.key != "image":
         return coordinates()
     if about.name == stacked.NAME:
         return per_channel(judge_of(open_data(Data(data="mnist")), machine, console))
-    if len(about.classes) < 2 or len(about.shape) != 3:
+    if len(about.shape) != 3:
         return pixels()
+    if len(about.classes) < 2:
+        return self_judge(splits["train"], machine, console) if len(splits["train"]) >= FEWEST_ALONE else pixels()
     config = numbers(splits["train"], about)
-    network, path = _place(config, about)
-    if not about.sha256 or not _load(network, path):  # a source without a hash could be any other
-        console.print(f"training a judge on {about.name}, once ...")
-        network = trained(config, splits["train"], machine)
-        if about.sha256:
-            _keep(network, path, console)
+    network = classifier.build(config, about).modules["classifier"]
+
+    def train_it() -> nn.Module:
+        return trained(config, splits["train"], machine)
+
+    network = kept(network, [VERSION, SEED, about.sha256, to_json(config)], about, train_it, console)
     extractor = extractor_of(network.eval().requires_grad_(False), about, machine.device)
     return replace(extractor, accuracy=float(named_rightly(extractor, splits["test"]).float().mean()))
 
@@ -54,16 +84,54 @@ def kept_judge(source: Source, machine: Machine) -> Extractor | None:
     about = source.about
     if about.key != "image" or len(about.classes) < 2 or len(about.shape) != 3 or about.invented or not about.sha256:
         return None
-    network, path = _place(numbers(source, about), about)
-    return extractor_of(network.eval().requires_grad_(False), about, machine.device) if _load(network, path) else None
-
-
-def _place(config: classifier.Config, about: About) -> tuple[nn.Module, Path]:
-    """An untrained judge, and the file that a trained one is kept in."""
+    config = numbers(source, about)
     network = classifier.build(config, about).modules["classifier"]
-    key = [VERSION, SEED, about.sha256, to_json(config)]
-    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
-    return network, cache_dir() / "judges" / f"{name}.safetensors"
+    if not _load(network, _place([VERSION, SEED, about.sha256, to_json(config)])):
+        return None
+    return extractor_of(network.eval().requires_grad_(False), about, machine.device)
+
+
+def self_judge(source: Source, machine: Machine, console: Console) -> Extractor:
+    """Features that are learnt from the training pictures alone, once; no label is read, nothing is mirrored.
+
+    The same for every run on the same pictures, whatever its own settings. `UserError` for points and for fewer than
+    `FEWEST_ALONE` pictures.
+    """
+    about = unlabelled(source).about
+    if about.key != "image" or len(source) < FEWEST_ALONE:
+        what, other = (f"{len(source)} pictures", "pixels") if about.key == "image" else ("points", "auto")
+        raise UserError(f"judge=self needs {FEWEST_ALONE} pictures, and {about.name} has {what}; use --judge {other}")
+    config = numbers_alone(len(source))
+    encoder = self_supervised.build(config, about).modules["encoder"]
+
+    def train_it() -> nn.Module:
+        return trained_alone(config, unlabelled(source), machine)
+
+    made_of = ["self", self_supervised.VERSION, SEED, about.sha256, to_json(config)]
+    encoder = kept(encoder, made_of, about, train_it, console)
+    return extractor_alone(encoder.eval().requires_grad_(False), about, machine.device)
+
+
+def _place(made_of: Sequence[Any]) -> Path:
+    """The file of weights that all this determines."""
+    return cache_dir() / "judges" / f"{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]}.safetensors"
+
+
+def kept(
+    network: nn.Module, made_of: Sequence[Any], about: About, train_it: Callable[[], nn.Module], console: Console
+) -> nn.Module:
+    """The network with its weights from the cache, where the hash of all that it is `made_of` names them; else trained.
+
+    Data without a hash could be any other, so that they are trained on each time.
+    """
+    path = _place(made_of)
+    if about.sha256 and _load(network, path):
+        return network
+    console.print(f"training a judge on {about.name}, once ...")
+    network = train_it()
+    if about.sha256:
+        _keep(network, path, console)
+    return network
 
 
 def numbers(source: Source, about: About) -> classifier.Config:
@@ -84,6 +152,40 @@ def trained(config: classifier.Config, source: Source, machine: Machine) -> nn.M
     stream = batches(source, config.batch, SEED, augment=config.augment, device=machine.device)
     state = train(game, stream, Train(config.rounds, SEED, machine.precision))
     return state.averages["classifier"].cpu()
+
+
+def numbers_alone(pictures: int) -> self_supervised.Config:
+    """The settings of learning without labels: fewer rounds for a small set, at least 30 passes over it."""
+    large = self_supervised.Config()
+    batch = min(large.batch, pictures // 2)
+    return replace(large, batch=batch, rounds=min(large.rounds, max(LEAST_ROUNDS, 30 * pictures // batch)))
+
+
+def trained_alone(config: self_supervised.Config, source: Source, machine: Machine) -> ConvEncoder:
+    """The averaged encoder of a fresh training."""
+    torch.manual_seed(SEED)
+    with machine.device:
+        game = self_supervised.build(config, source.about)
+    for module in game.modules.values():
+        module.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stream = batches(source, config.batch, SEED, device=machine.device)
+    state = train(game, stream, Train(config.rounds, SEED, machine.precision))
+    encoder = cast(ConvEncoder, state.averages["encoder"]).cpu().eval()
+    some = torch.randperm(len(source), generator=torch.Generator().manual_seed(SEED))[:EVENED]
+    encoder.even_out(to_float(source[some]["image"]))
+    return encoder
+
+
+def extractor_alone(encoder: nn.Module, about: About, device: torch.device) -> Extractor:
+    """Features in float32, without logits."""
+    sha256 = weights_hash(encoder)
+    encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(images: Tensor) -> tuple[Tensor, None]:
+        x = to_float(images.to(device)).contiguous(memory_format=torch.channels_last)
+        return encoder.features(x).cpu(), None  # type: ignore[operator]
+
+    return Extractor(f"self-supervised on {about.name}", sha256, run)
 
 
 def extractor_of(network: nn.Module, about: About, device: torch.device) -> Extractor:

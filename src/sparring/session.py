@@ -33,11 +33,11 @@ from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.loader import ready
 from sparring.engine import start
 from sparring.game import Game
-from sparring.judge import extractor_of, judge_of, named_rightly
+from sparring.judge import extractor_of, judge_named, named_rightly
 from sparring.judging import FEWEST, MOST_SAMPLES, accuracy_row, checked_split, default_split, elsewhere, judged
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
-from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol, extractor_named
+from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
 from sparring.metrics.features import Extractor
 from sparring.report import write_report
 from sparring.runs import (
@@ -301,9 +301,7 @@ def evaluate_pictures(
         split = checked_split(splits, split)
         made = elsewhere(Path(path), splits["train"].about)
         machine = find_machine(How(), splits["train"].about.key)
-        extractor = (
-            judge_of(splits, machine, console) if judge == "auto" else extractor_named(judge, protocol, machine.device)
-        )
+        extractor = judge_named(judge, splits, machine, console, protocol)
         return {"source": str(path), "time": now(), **judged(made, splits, split, extractor, seed, prior=False)}
 
 
@@ -466,10 +464,8 @@ class Run:
         return result
 
     def _judge(self, splits: Splits, name: str, protocol: Protocol, console: Console) -> Extractor:
-        if name == "auto":
-            return judge_of(splits, self.machine, console)
         with self.guard():
-            return extractor_named(name, protocol, self.machine.device)
+            return judge_named(name, splits, self.machine, console, protocol)
 
     def _judged(self, splits: Splits, split: str, samples: int, seed: int, extractor: Extractor) -> dict[str, Any]:
         about = splits["train"].about

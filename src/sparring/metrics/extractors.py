@@ -6,6 +6,8 @@
     model.onnx                      float (N, C, H, W) in [-1, 1] -> (N, d)
     mine.py:function                uint8 (N, C, H, W) -> (N, d) float features
 
+`auto` and `self` are networks that are trained on the data themselves: `sparring.judge`.
+
 A network sees pictures at its own size. How they get there is a protocol, and part of the stamp: `tf1` is the bilinear
 filter of the first FID (no antialiasing, aligned at a corner); `clean` the antialiased bicubic one (Parmar et al.
 2022), which differs by whole units of FID; `native` does not resize.
@@ -14,7 +16,7 @@ filter of the first FID (no antialiasing, aligned at a corner); `clean` the anti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +30,7 @@ from torch import Tensor, nn
 from sparring.config import UserError, did_you_mean, is_outside, resolve
 from sparring.data.tensors import recolored
 from sparring.metrics.features import Extractor, pixels, weights_hash
+from sparring.metrics.perceptual import Layers
 from sparring.nn.pretrained import CifarResNet, FidInception, LeNet, SqueezeNet
 
 Protocol = Literal["tf1", "clean", "native"]
@@ -85,15 +88,35 @@ def extractor_named(name: str, protocol: Protocol = DEFAULT_PROTOCOL, device: to
         raise UserError(f"judge={name} needs the file of its weights: {name}:FILE")
     if is_outside(name, {}):
         return _own(name)
-    known = ["auto", "pixels", *PRETRAINED]
+    known = ["auto", "self", "pixels", *PRETRAINED]
     raise UserError(
         f"judge={name} is not one of {', '.join(known)}{did_you_mean(kind, known)}, a file.onnx or file.py:function"
     )
 
 
-def _pretrained(kind: str, file: Path, protocol: Protocol, device: torch.device) -> Extractor:
+def layers_named(name: str, device: torch.device | None = None) -> Layers:
+    """The layers of `squeezenet:FILE`, for `perceptual.layer_distance`; pictures come to its size as `clean` has it.
+
+    `UserError` for a file that cannot be loaded, and for another network.
+    """
+    kind, _, file = name.partition(":")
+    if kind != "squeezenet" or not file:
+        raise UserError(f"layers={name}: the layers that are known are those of squeezenet:FILE")
+    device = device or torch.device("cpu")
+    network = _loaded(kind, Path(file).expanduser(), device)
     made = PRETRAINED[kind]
-    network = made.network()
+
+    def layers(pictures: Tensor) -> Sequence[Tensor]:
+        x = ((pictures + 1) * 127.5).to(device)
+        x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x  # bytes are not wanted here, and `recolored` makes them
+        maps: Sequence[Tensor] = network.layers(made.normalise(resized(x, made.side, "clean")))  # type: ignore[operator]
+        return maps
+
+    return layers
+
+
+def _loaded(kind: str, file: Path, device: torch.device) -> nn.Module:
+    network = PRETRAINED[kind].network()
     weights = _weights(file)
     if kind == "inception":
         _check_inception(file)
@@ -102,7 +125,12 @@ def _pretrained(kind: str, file: Path, protocol: Protocol, device: torch.device)
     except RuntimeError as error:
         told = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise UserError(f"{file} does not hold the weights of {kind}: {told[:300]}") from None
-    network.eval().requires_grad_(False).to(device)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _pretrained(kind: str, file: Path, protocol: Protocol, device: torch.device) -> Extractor:
+    made = PRETRAINED[kind]
+    network = _loaded(kind, file, device)
 
     def run(images: Tensor) -> tuple[Tensor, Tensor]:
         x = resized(recolored(images, made.color).to(device), made.side, protocol)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -108,25 +109,36 @@ class LabelChannels(nn.Module):
         return score
 
 
-class ConvClassifier(nn.Module):
-    """(N, C, H, W) in [-1, 1] -> class logits (N, classes); `features` gives the (N, 96) that they are made from.
+FEATURES = 96
+LARGEST = 64
+"""Pixels a side that an encoder looks at; the cost grows with their square."""
+LEAST_SPREAD = 1e-4
 
-    5x5 and 3x3 convolutions with batch norm and ReLU, max pooling while a side is above 7 pixels.
+
+def conv_features(shape: tuple[int, int, int], width: int = 16) -> nn.Sequential:
+    """(N, C, H, W) in [-1, 1] -> (N, 96), none below 0.
+
+    5x5 and 3x3 convolutions with batch norm and ReLU, max pooling while a side is above 7 pixels; a dense layer.
     """
+    channels, height, across = shape
+    layers: list[nn.Module] = []
+    now, kernel = channels, 5
+    for step in range(ladder(height, across, 7)):
+        after = min(width << step, 128)
+        layers += [conv_relu(now, after, kernel), nn.MaxPool2d(2, ceil_mode=True)]
+        now, kernel, height, across = after, 3, math.ceil(height / 2), math.ceil(across / 2)
+    layers += [conv_relu(now, 64, 3), conv_relu(64, 64, 3)]
+    dense = nn.Linear(64 * height * across, FEATURES, bias=False)
+    return nn.Sequential(*layers, nn.Flatten(), dense, nn.BatchNorm1d(FEATURES), nn.ReLU())
+
+
+class ConvClassifier(nn.Module):
+    """(N, C, H, W) in [-1, 1] -> class logits (N, classes); `features` gives the (N, 96) that they are made from."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: int = 16) -> None:
         super().__init__()
-        channels, height, across = shape
-        layers: list[nn.Module] = []
-        now, kernel = channels, 5
-        for step in range(ladder(height, across, 7)):
-            after = min(width << step, 128)
-            layers += [conv_relu(now, after, kernel), nn.MaxPool2d(2, ceil_mode=True)]
-            now, kernel, height, across = after, 3, math.ceil(height / 2), math.ceil(across / 2)
-        layers += [conv_relu(now, 64, 3), conv_relu(64, 64, 3)]
-        dense = nn.Linear(64 * height * across, 96, bias=False)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), dense, nn.BatchNorm1d(96), nn.ReLU())
-        self.head = nn.Linear(96, classes)
+        self.layers = conv_features(shape, width)
+        self.head = nn.Linear(FEATURES, classes)
 
     def features(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, 96), after the last ReLU."""
@@ -137,6 +149,50 @@ class ConvClassifier(nn.Module):
         """As the class says."""
         logits: Tensor = self.head(self.features(x))
         return logits
+
+
+class ConvEncoder(nn.Module):
+    """(N, C, H, W) in [-1, 1] -> (N, 96), which training compares by; `features` gives what judges look at.
+
+    Pictures of more than `LARGEST` pixels a side are averaged down by a whole number first.
+    """
+
+    spread: Tensor
+
+    def __init__(self, shape: tuple[int, int, int], width: int) -> None:
+        super().__init__()
+        channels, *sides = shape
+        self.shrink = math.ceil(max(sides) / LARGEST)
+        self.layers = conv_features((channels, sides[0] // self.shrink, sides[1] // self.shrink), width)
+        maps = sum(conv.out_channels for conv in self.layers.modules() if isinstance(conv, nn.Conv2d))
+        self.register_buffer("spread", torch.ones(maps + FEATURES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        out: Tensor = self.layers(self.shrunk(x))
+        return out
+
+    def shrunk(self, x: Tensor) -> Tensor:
+        """At most `LARGEST` pixels a side."""
+        return F.avg_pool2d(x, self.shrink) if self.shrink > 1 else x
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, d): the means of all maps after each convolution, and the output; over `spread`.
+
+        The early maps see texture, the late ones what a thing is; alone, the output forgets what views differ in.
+        """
+        x, parts = self.shrunk(x), []
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.Sequential):
+                parts.append(x.mean((2, 3)))
+        return torch.cat([*parts, x], 1) / self.spread
+
+    @torch.no_grad()
+    def even_out(self, pictures: Tensor) -> None:
+        """Give every feature the standard deviation 1 over (N, C, H, W) pictures; one that stays constant, as it is."""
+        deviations = torch.cat([self.features(part) for part in torch.split(pictures, 250)]).std(0)
+        self.spread *= torch.where(deviations > LEAST_SPREAD, deviations, 1.0)
 
 
 def conv_relu(channels: int, after: int, kernel: int) -> nn.Sequential:

@@ -89,13 +89,21 @@ class SqueezeNet(nn.Module):
         self.fire = nn.ModuleList(_Fire(*size) for size in sizes)
         self.conv10 = nn.Conv2d(512, 1000, 1)
 
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Maps of 96, 256, 512 and 512 channels: each that is pooled next, and the last."""
+        x = F.relu(self.conv1(x))
+        maps = [x]
+        for number, fire in enumerate(self.fire):
+            if number in (0, 3, 7):
+                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+            x = fire(x)
+            if number in (2, 6, 7):
+                maps.append(x)
+        return maps
+
     def forward(self, x: Tensor) -> Seen:
         """As the class says."""
-        x = F.max_pool2d(F.relu(self.conv1(x)), 3, 2, ceil_mode=True)
-        for number, fire in enumerate(self.fire):
-            x = fire(x)
-            if number in (2, 6):
-                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = self.layers(x)[-1]
         return x.mean((2, 3)), F.relu(self.conv10(x)).mean((2, 3))
 
 

@@ -54,6 +54,7 @@ PROOFS: Mapping[str, Entry] = {
     "jackknife": Entry("judge:honesty", "stated errors against the true spread", (), "5 min"),
     "cost": Entry("cost:cost", "what looks and an evaluation cost", (), "3 min", _MNIST),
     "scenarios": Entry("judge:scenarios", "which metric names which sickness", ("cdcgan",), "6 min", _MNIST),
+    "self-judge": Entry("self_judge:proof", "the judge that reads no labels", ("dcgan", "cdcgan"), "9 min", _MNIST),
     "doctor": Entry("doctor:doctor", "90 runs, sick and healthy, under the doctor's eyes", (), "25 min", _MNIST),
     "rescue": Entry("doctor:rescue", "sick runs that go back to health by themselves", (), "15 min"),
     "unpaired": Entry("translate:unpaired", "digits to inverted digits without pairs", ("cyclegan",), "15 min", _MNIST),
