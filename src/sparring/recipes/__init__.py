@@ -35,6 +35,10 @@ RECIPES: Mapping[str, Entry] = {
     "fgan": Entry("Nowozin et al. 2016", "any f-divergence, or your own convex f; pictures or points"),
     "pacgan": Entry("Lin et al. 2018", "judges packs of samples, against mode collapse; points or pictures"),
     "r3": Entry("Huang et al. 2024", "relativistic, R1 and R2, residual networks without normalisation; pictures"),
+    "ae": Entry("Hinton and Salakhutdinov 2006; Ghosh et al. 2020", "codes that samples can be rebuilt from"),
+    "vae": Entry("Kingma and Welling 2014", "a likelihood in nats, beta, importance weights; pictures or points"),
+    "vqvae": Entry("van den Oord et al. 2017", "discrete codes, and a causal transformer that writes them; pictures"),
+    "vae_gan": Entry("Larsen et al. 2016", "an autoencoder whose errors a discriminator measures; pictures"),
     "classifier": Entry("LeCun et al. 1998", "what a picture shows; the judge of labelled sets"),
 }
 
