@@ -41,7 +41,7 @@ from sparring.schedules import Number, ever, falling
 class Config:
     """Numbers of the autoencoder."""
 
-    rounds: int = 3000
+    rounds: int = 1500
     """Updates."""
     batch: int = 64
     """Samples per update."""

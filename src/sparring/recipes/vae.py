@@ -52,11 +52,11 @@ from sparring.schedules import Number, at, ever, falling
 class Config:
     """Numbers of the VAE."""
 
-    rounds: int = 3000
+    rounds: int = 1500
     """Updates."""
     batch: int = 64
     """Samples per update."""
-    latent: int = 32
+    latent: int = 16
     """Size of the code."""
     networks: Literal["conv", "dense"] = "conv"
     """Convolutional, for pictures; or fully connected, for points too."""
@@ -74,7 +74,7 @@ class Config:
     """Weight of the divergence from the prior; 1 is the bound itself."""
     importance: int = 1
     """Weights in the bound that is trained on; more than 1 is IWAE, without beta."""
-    optimizer: Adam = field(default_factory=lambda: Adam(1e-3, 0.9, 0.999, 1e-4))
+    optimizer: Adam = field(default_factory=lambda: Adam(2e-3, 0.9, 0.999, 1e-4))
     """Of both networks."""
     decay: float = 0.5
     """Progress from which the learning rate falls, on a line."""
@@ -88,7 +88,9 @@ class Config:
 
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
-    "mnist": Config(rounds=6000, batch=100, latent=50, networks="dense", average=0.0),
+    "mnist": Config(
+        rounds=6000, batch=100, latent=50, networks="dense", average=0.0, optimizer=Adam(1e-3, 0.9, 0.999, 1e-4)
+    ),
     "points": Config(latent=2, networks="dense", hidden=(128, 128), activation="relu", likelihood="gaussian"),
 }
 

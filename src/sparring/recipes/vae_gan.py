@@ -38,7 +38,7 @@ from sparring.schedules import Number, ever, falling
 class Config:
     """Numbers of the VAE-GAN."""
 
-    rounds: int = 2000
+    rounds: int = 1200
     """Rounds, each one step of every player."""
     batch: int = 64
     """Samples per step."""

@@ -35,13 +35,13 @@ from sparring.schedules import Number, ever, falling
 class Config:
     """Numbers of the VQ-VAE."""
 
-    rounds: int = 3000
+    rounds: int = 2000
     """Updates, of both phases together."""
     batch: int = 64
     """Samples per update."""
-    phase: float = 0.4
+    phase: float = 0.3
     """Progress at which the autoencoder stops and the prior begins, in (0, 1)."""
-    codes: int = 128
+    codes: int = 64
     """In the codebook."""
     code_width: int = 16
     """Numbers in each."""
@@ -51,13 +51,13 @@ class Config:
     """Weight of what holds the encoder to its codes."""
     width: int = 16
     """Channels at full size, doubling towards the map of codes."""
-    prior_width: int = 96
+    prior_width: int = 64
     """Of the transformer; a multiple of 4, its heads."""
-    prior_blocks: int = 3
+    prior_blocks: int = 2
     """Layers of the transformer."""
     optimizer: Adam = field(default_factory=lambda: Adam(2e-3, 0.9, 0.99))
     """Of the autoencoder."""
-    prior: Adam = field(default_factory=lambda: Adam(2e-3, 0.9, 0.99))
+    prior: Adam = field(default_factory=lambda: Adam(4e-3, 0.9, 0.99))
     """Of the transformer."""
     decay: float = 0.3
     """Progress of each phase from which its learning rate falls, on a line."""
