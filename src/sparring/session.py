@@ -32,7 +32,16 @@ from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_of, named_rightly
-from sparring.judging import FEWEST, MOST_SAMPLES, accuracy_row, checked_split, default_split, elsewhere, held_out_rows, judged
+from sparring.judging import (
+    FEWEST,
+    MOST_SAMPLES,
+    accuracy_row,
+    checked_split,
+    default_split,
+    elsewhere,
+    held_out_rows,
+    judged,
+)
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol, extractor_named
 from sparring.metrics.features import Extractor
@@ -195,9 +204,14 @@ def summary(result: Mapping[str, Any]) -> str:
     words = []
     for name, row in result["metrics"].items():
         times = f" ({row['times_floor']:.2f} x that of real data)" if "times_floor" in row else ""
-        if name in ("frechet distance", "precision", "recall", "accuracy", "modes", "high quality share") or name.startswith(
-                ("elbo", "nll")
-            ):
+        if name in (
+            "frechet distance",
+            "precision",
+            "recall",
+            "accuracy",
+            "modes",
+            "high quality share",
+        ) or name.startswith(("elbo", "nll")):
             words.append(f"{name} {row['value']:.4g}{times}")
     return f"judged: {', '.join(words)}"
 

@@ -1,8 +1,8 @@
 """Bounds on log p(x) by importance sampling, in nats per sample (sums over its pixels, never means).
 
 A log-weight is log p(x, z) - log q(z | x) with z drawn from q. Its mean is the evidence lower bound (Kingma and
-Welling 2014); the logarithm of the mean of k weights is the tighter bound of Burda et al. 2016 (IWAE), which grows with k
-and reaches log p(x). Weights are averaged inside the logarithm.
+Welling 2014); the logarithm of the mean of k weights is the tighter bound of Burda et al. 2016 (IWAE), which grows
+with k and reaches log p(x). Weights are averaged inside the logarithm.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def normal_log_density(z: Tensor, mean: Tensor | float = 0.0, log_variance: Tensor | float = 0.0) -> Tensor:
-    """log N(z; mean, variance), (..., d) -> (...) nats."""
+    """(..., d) -> (...): log N(z; mean, variance) in nats."""
     variance = torch.as_tensor(log_variance, device=z.device)
     each = (z - mean).square() * torch.exp(-variance) + variance + math.log(2 * math.pi)
     return -0.5 * each.sum(-1)

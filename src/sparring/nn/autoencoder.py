@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, scaled_dot_product_attention
 
 from sparring.config import UserError
+from sparring.data.source import About
 from sparring.nn.image import ladder
 from sparring.nn.likelihoods import Likelihood
+from sparring.nn.residual import picture_shape
 
 Activation = Literal["tanh", "relu", "silu"]
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
@@ -188,6 +190,24 @@ class Decoder(nn.Module):
         return self.likelihood.mean(self(latent))
 
 
+def pair(
+    networks: Literal["conv", "dense"],
+    about: About,
+    sizes: tuple[int, int],
+    width: int,
+    hidden: Sequence[int],
+    activation: Activation,
+    likelihood: Likelihood,
+) -> tuple[nn.Module, Decoder]:
+    """An encoder of `sizes[0]` outputs and a decoder of `sizes[1]` inputs. `UserError` for points in `conv`."""
+    outputs, latent = sizes
+    if networks == "conv":
+        shape = picture_shape(about)
+        return ConvEncoder(shape, width, outputs), Decoder(ConvBody(latent, width, shape), likelihood, shape)
+    encoder = DenseEncoder(about.shape, hidden, outputs, activation)
+    return encoder, Decoder(DenseBody(latent, hidden[::-1], about.shape, activation), likelihood, about.shape)
+
+
 def posterior(encoder: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Means and log-variances of q(z | x), (N, latent) each, by an encoder of twice as many outputs."""
     mean, log_variance = encoder(x).float().chunk(2, 1)
@@ -225,7 +245,8 @@ class CodeGaussian(nn.Module):
         """(N, size) standard normal -> codes."""
         values, vectors = torch.linalg.eigh((self.square - torch.outer(self.mean, self.mean)).double().cpu())
         root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T  # symmetric, so signs of the vectors do not matter
-        return self.mean + noise @ root.to(noise)
+        codes: Tensor = self.mean + noise @ root.to(noise)
+        return codes
 
 
 class Codebook(nn.Module):
@@ -292,7 +313,7 @@ class Block(nn.Module):
         self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """With `past`, the keys and values (2, N, heads, L, d) of all places before, x is one place. Gives all so far."""
+        """With `past`, keys and values (2, N, heads, L, d) of all places before, x is one place. Gives all so far."""
         q, k, v = self.qkv(self.before(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         known = torch.stack([k, v])
         if past is not None:

@@ -7,7 +7,7 @@ divergence from the prior as many times too heavy as there are pixels.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +81,7 @@ class DiscretisedLogistic(nn.Module):
         return x
 
     def log_density(self, out: Tensor, x: Tensor) -> Tensor:
-        """log(sigmoid(a) - sigmoid(b)) = log sigmoid(a) + log sigmoid(-b) + log(1 - exp(b - a)), a and b the bin's ends.
+        """Of sigmoid(a) - sigmoid(b), the bin's ends: log sigmoid(a) + log sigmoid(-b) + log(1 - exp(b - a)).
 
         The outermost bins reach to infinity.
         """
@@ -118,7 +118,7 @@ class Gaussian(nn.Module):
         return x
 
     def log_density(self, out: Tensor, x: Tensor) -> Tensor:
-        """log N(x; out, scale^2)."""
+        """Of N(x; out, scale^2)."""
         away = (x - out) * torch.exp(-self.log_scale)
         return -0.5 * away.square() - self.log_scale - 0.5 * math.log(2 * math.pi)
 
@@ -129,6 +129,20 @@ class Gaussian(nn.Module):
     def offset(self, mean: Tensor) -> Tensor:
         """Itself."""
         return mean
+
+
+Name = Literal["bernoulli", "logistic", "gaussian"]
+
+
+def likelihood_of(name: Name, scale: float, bounded: bool) -> Likelihood:
+    """The one of that name; `bounded`: of pictures."""
+    match name:
+        case "bernoulli":
+            return Bernoulli()
+        case "logistic":
+            return DiscretisedLogistic(scale)
+        case "gaussian":
+            return Gaussian(scale, bounded)
 
 
 def log_scale(scale: float, first: float) -> nn.Parameter:

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from sparring import sampling, session, show
 from sparring.data import Data, open_data
-from sparring.data.loader import ready
+from sparring.data.loader import ready, to_uint8
 from sparring.game import Game
-from sparring.metrics.likelihood import Bounds, bounds
+from sparring.metrics.likelihood import Bounds, bounds, gaussian_kl
 from sparring.nn.autoencoder import posterior
+from sparring.nn.likelihoods import Bernoulli
 from sparring.proofs.record import Claim, Effort, Result, of_claims
-from sparring.recipes import vae as recipe
 from sparring.runs import read_events
 
 EPOCH = 600
@@ -61,8 +61,8 @@ def measured(of: Trained, x: Tensor, k: int) -> Bounds:
 @torch.no_grad()
 def divergence(of: Trained, x: Tensor) -> float:
     """Mean KL(q(z | x) | p(z)) in nats."""
-    bits = recipe.Bernoulli().observe(x)
-    return float(recipe.gaussian_kl(*posterior(of.modules["encoder"], bits)).mean())
+    bits = Bernoulli().observe(x)
+    return float(gaussian_kl(*posterior(of.modules["encoder"], bits)).mean())
 
 
 @torch.no_grad()
@@ -73,7 +73,7 @@ def panel(of: Trained, x: Tensor, title: str) -> Image.Image:
     rows = [made]
     for part in torch.split(x[:16], 8):
         rows += [part, of.game.reconstruct(of.modules, part)]
-    sheet = show.grid(sampling.to_uint8(torch.cat(rows)), 8).convert("L")
+    sheet = show.grid(to_uint8(torch.cat(rows)), 8).convert("L")
     sheet = sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.NEAREST)
     framed = Image.new("L", (sheet.width + 12, sheet.height + 30), 255)
     framed.paste(sheet, (6, 26))
@@ -112,9 +112,7 @@ def vae(seeds: int, effort: Effort) -> Result:
         Claim(f"{long // EPOCH} epochs", f"NLL, {k} weights", [b.nll.value for b in late], high=92, target="<= 92"),
         Claim(f"{long // EPOCH} epochs", "CPU s", [of.cpu_seconds for of in after], high=240, target="<= 240"),
         Claim("both", "NLL + ELBO, at most", [b.nll.value + b.elbo.value for b in late], high=0.0, target="<= 0"),
-        Claim(
-            f"mean over pixels, {epochs}", "test ELBO, nats", collapsed, -104, target="must miss -104", control=True
-        ),
+        Claim(f"mean over pixels, {epochs}", "test ELBO, nats", collapsed, -104, target="must miss -104", control=True),
     ]
     sweep = {beta: first[0] if beta == 1 else trained(0, short, beta) for beta in BETAS}
     text = (

@@ -3,9 +3,9 @@
     sparring train ae --data mnist
     sparring train ae --data mnist --latent 2 --networks dense       a map of the data in the plane
 
-Mean squared error, summed over pixels, plus a small pull of the codes towards 0 (RAE-L2, equation 11). An autoencoder is
-no generative model: nothing says where codes lie. Here a Gaussian of full covariance follows them as they are
-learnt, and samples are decoded from it (Ghosh et al. fit it afterwards). Where codes are not Gaussian, samples
+Half the squared error, summed over pixels, plus a small pull of the codes towards 0 (RAE-L2, equation 11). An
+autoencoder is no generative model: nothing says where codes lie. Here a Gaussian of full covariance follows them as
+they are learnt, and samples are decoded from it (Ghosh et al. fit it afterwards). Where codes are not Gaussian, samples
 fall between the data: expect good reconstructions and samples that are worse than those of a VAE.
 """
 
@@ -15,24 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparring.average import Average
 from sparring.data.clusters import clustered
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Latent, Loss, Player
-from sparring.nn.autoencoder import (
-    Activation,
-    CodeGaussian,
-    ConvBody,
-    ConvEncoder,
-    Decoder,
-    DenseBody,
-    DenseEncoder,
-)
+from sparring.nn.autoencoder import Activation, CodeGaussian, pair
 from sparring.nn.likelihoods import Gaussian
-from sparring.nn.residual import picture_shape
 from sparring.optimizers import Adam
 from sparring.schedules import Number, ever, falling
 
@@ -81,21 +72,10 @@ def data(config: Config, source: Source) -> Source:
     return clustered(source, 0)
 
 
-def networks(config: Config, about: About) -> tuple[nn.Module, Decoder]:
-    """(N, *shape) -> (N, latent), and back."""
-    likelihood = Gaussian(1.0, about.key == "image")
-    if config.networks == "conv":
-        shape = picture_shape(about)
-        body: nn.Module = ConvBody(config.latent, config.width, shape)
-        return ConvEncoder(shape, config.width, config.latent), Decoder(body, likelihood, shape)
-    encoder = DenseEncoder(about.shape, config.hidden, config.latent, config.activation)
-    body = DenseBody(config.latent, config.hidden[::-1], about.shape, config.activation)
-    return encoder, Decoder(body, likelihood, about.shape)
-
-
 def build(config: Config, about: About) -> Game:
     """One player that lowers the error with both networks; a Gaussian that follows the codes."""
-    encoder, decoder = networks(config, about)
+    likelihood, sizes = Gaussian(1.0, about.key == "image"), (config.latent, config.latent)
+    encoder, decoder = pair(config.networks, about, sizes, config.width, config.hidden, config.activation, likelihood)
     codes = CodeGaussian(config.latent)
     optimizer = config.optimizer.over(p for m in (encoder, decoder) for p in m.parameters() if p.requires_grad)
 

@@ -7,9 +7,9 @@
     sparring train vae --data ring --preset points
 
 The loss is minus the evidence lower bound in nats per sample: -log p(x | z), summed over pixels, plus beta times
-KL(q(z | x) | N(0, 1)) in closed form. `likelihood` says what x is: `bernoulli`, bits drawn anew from grey values each
-time (dynamic binarisation); `logistic`, the 256 values; `gaussian`, a density. With `importance` k > 1 the loss is minus
-the bound of k weights. Samples are drawn from the prior; what is shown is the likelihood's mean, not a draw from it.
+KL(q(z | x) | N(0, 1)) in closed form. `likelihood` says what x is: `bernoulli`, bits drawn anew from grey values
+each time (dynamic binarisation); `logistic`, the 256 values; `gaussian`, a density. With `importance` k > 1 the loss
+is minus the bound of k weights. Samples are drawn from the prior; shown is the likelihood's mean, not a draw from it.
 `sparring evaluate` gives the bound and the importance-weighted NLL of held-out samples beside the other scores.
 
 Expected, `mnist`: test bound at least -104 nats after 10 epochs, NLL at most 92 after 4 CPU-minutes.
@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from sparring.average import Average
@@ -32,18 +31,8 @@ from sparring.data.source import About, Source
 from sparring.duel import Dial
 from sparring.game import Batch, Bound, Game, Latent, Loss, Player
 from sparring.metrics.likelihood import gaussian_kl, importance_bound, normal_log_density
-from sparring.nn.autoencoder import (
-    Activation,
-    ConvBody,
-    ConvEncoder,
-    Decoder,
-    DenseBody,
-    DenseEncoder,
-    drawn,
-    posterior,
-)
-from sparring.nn.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood
-from sparring.nn.residual import picture_shape
+from sparring.nn.autoencoder import Activation, Decoder, drawn, pair, posterior
+from sparring.nn.likelihoods import Name, likelihood_of
 from sparring.optimizers import Adam
 from sparring.schedules import Number, at, ever, falling
 
@@ -66,7 +55,7 @@ class Config:
     """Dense: widths of the encoder's hidden layers; the decoder has them in reverse."""
     activation: Activation = "tanh"
     """Dense: between the layers."""
-    likelihood: Literal["bernoulli", "logistic", "gaussian"] = "bernoulli"
+    likelihood: Name = "bernoulli"
     """What is modelled: bits drawn from grey values, the 256 values, or a density."""
     scale: float = 0.0
     """Of the logistic and the Gaussian, in the data's unit; 0 learns it."""
@@ -100,31 +89,6 @@ def data(config: Config, source: Source) -> Source:
     return clustered(source, 0)
 
 
-def likelihood_of(config: Config, about: About) -> Likelihood:
-    """The one that is named. `UserError` where the data have no pixels for it."""
-    if about.key != "image" and config.likelihood != "gaussian":
-        raise UserError(
-            f"likelihood={config.likelihood} is of pixels, and --data {about.name} has points; use --preset points"
-        )
-    if config.likelihood == "bernoulli":
-        return Bernoulli()
-    if config.likelihood == "logistic":
-        return DiscretisedLogistic(config.scale)
-    return Gaussian(config.scale, about.key == "image")
-
-
-def networks(config: Config, about: About) -> tuple[nn.Module, Decoder]:
-    """q(z | x) as means and log-variances (N, 2 latent), and p(x | z)."""
-    likelihood, latent = likelihood_of(config, about), config.latent
-    if config.networks == "conv":
-        shape = picture_shape(about)
-        body: nn.Module = ConvBody(latent, config.width, shape)
-        return ConvEncoder(shape, config.width, 2 * latent), Decoder(body, likelihood, shape)
-    encoder = DenseEncoder(about.shape, config.hidden, 2 * latent, config.activation)
-    body = DenseBody(latent, config.hidden[::-1], about.shape, config.activation)
-    return encoder, Decoder(body, likelihood, about.shape)
-
-
 def log_weights(encoder: nn.Module, decoder: Decoder, observed: Tensor, k: int) -> Tensor:
     """(N, k): log p(x | z) + log p(z) - log q(z | x)."""
     mean, log_variance = posterior(encoder, observed)
@@ -154,12 +118,18 @@ def build(config: Config, about: About) -> Game:
     """One player that raises the bound with both networks."""
     if config.importance > 1 and config.beta != 1:
         raise UserError(f"importance={config.importance} has no divergence for beta={config.beta} to weigh; use beta=1")
-    encoder, decoder = networks(config, about)
+    if about.key != "image" and config.likelihood != "gaussian":
+        raise UserError(
+            f"likelihood={config.likelihood} is of pixels, and --data {about.name} has points; use --preset points"
+        )
+    likelihood = likelihood_of(config.likelihood, config.scale, about.key == "image")
+    sizes = (2 * config.latent, config.latent)
+    encoder, decoder = pair(config.networks, about, sizes, config.width, config.hidden, config.activation, likelihood)
     optimizer = config.optimizer.over(p for m in (encoder, decoder) for p in m.parameters() if p.requires_grad)
     beta = Dial(config.beta)
 
     def prepare(batch: Batch) -> dict[str, Tensor]:
-        observed = decoder.likelihood.observe(batch[about.key])
+        observed = likelihood.observe(batch[about.key])
         decoder.meet(observed)
         return {**batch, "observed": observed}
 
@@ -168,10 +138,10 @@ def build(config: Config, about: About) -> Game:
         beta.value = at(beta.number, progress)
 
     def weights(modules: Mapping[str, Any], x: Tensor, k: int) -> Tensor:
-        return log_weights(modules["encoder"], modules["decoder"], decoder.likelihood.observe(x), k)
+        return log_weights(modules["encoder"], modules["decoder"], likelihood.observe(x), k)
 
     def reconstruct(modules: Mapping[str, Any], x: Tensor) -> Tensor:
-        mean, _ = posterior(modules["encoder"], decoder.likelihood.observe(x))
+        mean, _ = posterior(modules["encoder"], likelihood.observe(x))
         out: Tensor = modules["decoder"].mean(mean)
         return out
 
@@ -182,7 +152,7 @@ def build(config: Config, about: About) -> Game:
         draw=Latent(config.latent),
         sample=lambda modules, batch: modules["decoder"].mean(batch["latent"]),
         average=Average(config.average) if ever(config.average) else None,
-        bound=Bound(decoder.likelihood.name, weights),
+        bound=Bound(likelihood.name, weights),
         reconstruct=reconstruct,
         prepare=prepare,
         on_round=on_round,

@@ -5,8 +5,8 @@
 First `autoencoder` learns: squared error relative to the data's variance, straight-through gradients, commitment .25,
 codes as moving averages (appendix A.1), dead ones revived. At progress `phase` it stops, and `prior` learns to write
 the map of codes place by place; samples are drawn by it and decoded. The paper's prior is a PixelCNN; this one is a
-small causal transformer, which draws a map in as many steps as it has places, each of them cheap. Before `phase` samples
-are of codes drawn at random, and look it. Watched: `perplexity`, in effect the number of codes in use, of a batch.
+small causal transformer, which draws a map in as many steps as it has places, each of them cheap. Before `phase`
+samples are of codes drawn at random, and look it. Watched: `perplexity`, in effect the number of codes in a batch.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def data(config: Config, source: Source) -> Source:
 
 
 def perplexity(index: Tensor, codes: int) -> Tensor:
-    """exp of the entropy of the codes in use, in [1, codes]."""
+    """How many codes are in use, in effect: the exponential of their entropy, in [1, codes]."""
     share = torch.bincount(index.flatten(), minlength=codes) / index.numel()
     return torch.exp(-torch.xlogy(share, share).sum())
 
