@@ -28,6 +28,7 @@ LAYERS = [
     ["proofs"],
     ["cli_judge", "cli_doctor"],
     ["cli"],
+    ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

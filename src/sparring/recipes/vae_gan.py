@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.average import Average
-from sparring.config import UserError, resolve
+from sparring.config import UserError, Withheld, resolve
 from sparring.data.clusters import clustered
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
@@ -29,7 +28,7 @@ from sparring.metrics.likelihood import gaussian_kl
 from sparring.nn.autoencoder import ConvEncoder, drawn, posterior
 from sparring.nn.image import ConvDiscriminator, ConvGenerator
 from sparring.nn.residual import picture_shape
-from sparring.objectives import OBJECTIVES
+from sparring.objectives import OBJECTIVES, Objective
 from sparring.optimizers import Adam
 from sparring.schedules import Number, ever, falling
 
@@ -80,81 +79,91 @@ def data(config: Config, source: Source) -> Source:
     return clustered(source, 0)
 
 
+@dataclass(frozen=True)
+class _Turns:
+    """The losses of algorithm 1, over the networks that they read."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    discriminator: ConvDiscriminator
+    latent: Latent
+    objective: Objective
+    config: Config
+
+    def judged(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        layers, cut = self.discriminator.layers, 2 * self.config.level
+        features = layers[:cut](x)
+        score = self.discriminator.head(layers[cut:](features).flatten(1), None)
+        return features.float().flatten(1), score.float()
+
+    def error(self, real: Tensor, rebuilt: Tensor) -> Tensor:
+        return 0.5 * (rebuilt - real).square().sum(1).mean()
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Tensor:
+        """Of the batch, then as many of the prior."""
+        return torch.cat([drawn(*posterior(self.encoder, x))[:, 0], self.latent.noise(len(x), x.device)])
+
+    def discriminator_loss(self, batch: Batch) -> Loss:
+        x = batch["image"]
+        with torch.no_grad():
+            fake = self.decoder(self.codes(x))
+        real, rebuilt, made = self.judged(torch.cat([x, fake]))[1].chunk(3)
+        both = self.objective.discriminator(real, rebuilt).mean() + self.objective.discriminator(real, made).mean()
+        watch = {"real score": real, "fake score": made, "rebuilt score": rebuilt, "real sign": real.sign()}
+        return Loss({"objective": both / 2}, {name: value.detach().mean() for name, value in watch.items()})
+
+    def decoder_loss(self, batch: Batch) -> Loss:
+        x = batch["image"]
+        with torch.no_grad():
+            real, score = self.judged(x)
+        features, scores = self.judged(self.decoder(self.codes(x)))
+        verdict = self.objective.generator(torch.cat([score, score]), scores).mean()
+        return Loss({"objective": verdict, "fidelity": self.config.fidelity * self.error(real, features[: len(x)])})
+
+    def encoder_loss(self, batch: Batch) -> Loss:
+        x = batch["image"]
+        mean, log_variance = posterior(self.encoder, x)
+        with torch.no_grad():
+            real, _ = self.judged(x)
+        features, _ = self.judged(self.decoder(drawn(mean, log_variance)[:, 0]))
+        kl = gaussian_kl(mean, log_variance).mean()
+        return Loss({"reconstruction": self.config.weight * self.error(real, features), "divergence": kl})
+
+    def score(self, x: Tensor, label: Tensor | None) -> Tensor:
+        return self.judged(x)[1]
+
+
 def build(config: Config, about: About) -> Game:
-    """Encoder, decoder and discriminator, in the turns of algorithm 1."""
+    """Encoder, decoder and discriminator, in turns."""
     shape, objective = picture_shape(about), resolve(config.objective, OBJECTIVES, "objective")
     encoder = ConvEncoder(shape, config.width, 2 * config.latent)
     decoder = ConvGenerator(config.latent, shape, config.width)
     discriminator = ConvDiscriminator(shape, config.discriminator_width)
     if not 1 <= config.level <= len(discriminator.layers) // 2:
         raise UserError(f"level={config.level} is not from 1 to {len(discriminator.layers) // 2}, the convolutions")
-    if getattr(objective, "paired", False):
+    if not isinstance(objective, Withheld) and objective.paired:
         raise UserError(f"objective={config.objective} is of pairs, and reconstructions have no partner; use hinge")
-    latent, cut = Latent(config.latent), 2 * config.level
-    settings = (config.discriminator, config.generator, config.encoder)
-    optimizers = [
-        adam.over(m.parameters()) for adam, m in zip(settings, (discriminator, decoder, encoder), strict=True)
-    ]
-
-    def judged(x: Tensor) -> tuple[Tensor, Tensor]:
-        features = discriminator.layers[:cut](x)
-        score = discriminator.head(discriminator.layers[cut:](features).flatten(1), None)
-        return features.float().flatten(1), score.float()
-
-    def error(real: Tensor, rebuilt: Tensor) -> Tensor:
-        return 0.5 * (rebuilt - real.detach()).square().sum(1).mean()
-
-    def discriminator_loss(batch: Batch) -> Loss:
-        x = batch["image"]
-        with torch.no_grad():
-            fake = decoder(torch.cat([drawn(*posterior(encoder, x))[:, 0], latent.noise(len(x), x.device)]))
-        _, score = judged(torch.cat([x, fake]))
-        real, rebuilt, made = score.chunk(3)
-        both = objective.discriminator(real, rebuilt).mean() + objective.discriminator(real, made).mean()
-        watch = {"real score": real, "fake score": made, "rebuilt score": rebuilt, "real sign": real.sign()}
-        return Loss({"objective": both / 2}, {name: value.detach().mean() for name, value in watch.items()})
-
-    def decoder_loss(batch: Batch) -> Loss:
-        x = batch["image"]
-        with torch.no_grad():
-            code = drawn(*posterior(encoder, x))[:, 0]
-            real, real_score = judged(x)
-        features, score = judged(decoder(torch.cat([code, latent.noise(len(x), x.device)])))
-        verdict = objective.generator(torch.cat([real_score, real_score]), score).mean()
-        return Loss({"objective": verdict, "fidelity": config.fidelity * error(real, features[: len(x)])})
-
-    def encoder_loss(batch: Batch) -> Loss:
-        x = batch["image"]
-        mean, log_variance = posterior(encoder, x)
-        with torch.no_grad():
-            real, _ = judged(x)
-        features, _ = judged(decoder(drawn(mean, log_variance)[:, 0]))
-        kl = gaussian_kl(mean, log_variance).mean()
-        return Loss({"reconstruction": config.weight * error(real, features), "divergence": kl})
-
-    def score(x: Tensor, label: Tensor | None) -> Tensor:
-        return judged(x)[1]
-
-    def reconstruct(modules: Mapping[str, Any], x: Tensor) -> Tensor:
-        out: Tensor = modules["decoder"](posterior(modules["encoder"], x)[0])
-        return out
+    turns = _Turns(encoder, decoder, discriminator, Latent(config.latent), objective, config)
+    players = {
+        "discriminator": (config.discriminator, discriminator, turns.discriminator_loss),
+        "generator": (config.generator, decoder, turns.decoder_loss),
+        "encoder": (config.encoder, encoder, turns.encoder_loss),
+    }
+    made = {name: adam.over(module.parameters()) for name, (adam, module, _) in players.items()}
 
     def on_round(progress: float) -> None:
-        for adam, optimizer in zip(settings, optimizers, strict=True):
-            adam.steer(optimizer, progress, falling(progress, config.decay, config.decay_to))
+        for name, (adam, _, _) in players.items():
+            adam.steer(made[name], progress, falling(progress, config.decay, config.decay_to))
 
     return Game(
         modules={"discriminator": discriminator, "decoder": decoder, "encoder": encoder},
-        players=[
-            Player("discriminator", discriminator_loss, optimizers[0]),
-            Player("generator", decoder_loss, optimizers[1]),
-            Player("encoder", encoder_loss, optimizers[2]),
-        ],
+        players=[Player(name, loss, made[name]) for name, (_, _, loss) in players.items()],
         product=("decoder", "encoder"),
-        draw=latent,
+        draw=turns.latent,
         sample=lambda modules, batch: modules["decoder"](batch["latent"]),
         average=Average(config.average) if ever(config.average) else None,
-        score=score,
-        reconstruct=reconstruct,
+        score=turns.score,
+        reconstruct=lambda modules, x: modules["decoder"](posterior(modules["encoder"], x)[0]),
         on_round=on_round,
     )
