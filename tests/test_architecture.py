@@ -14,8 +14,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 LAYERS = [
     ["__init__", "config", "files", "flags", "seeds"],
     ["schedules", "augment", "data", "objectives", "penalties", "nn.layers"],
-    ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained"],
-    ["nn.pairs", "nn.residual", "nn.r3", "nn.translate"],
+    ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained", "nn.likelihoods"],
+    ["nn.pairs", "nn.residual", "nn.r3", "nn.autoencoder", "nn.translate"],
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],

@@ -61,6 +61,17 @@ class Player:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """How probable held-out samples are under a game that has a likelihood, from below."""
+
+    of: str
+    """What the probabilities are of: those of drawn bits, of 8-bit values and densities are not comparable."""
+    log_weights: Callable[[Mapping[str, Any], Tensor, int], Tensor]
+    """(the product's modules, samples (N, ...) in the data's range, k) -> (N, k) log p(x, z) - log q(z | x) in nats
+    per sample, z from q. Draws z, and bits where samples are probabilities, from torch's own random stream."""
+
+
+@dataclass(frozen=True)
 class Game:
     """Everything that is trained, by whom, and how samples are made of it."""
 
@@ -78,6 +89,9 @@ class Game:
     average: Average | HalfLife | None = None
     score: Callable[[Tensor, Tensor | None], Tensor] | None = None
     """(samples (N, ...), labels) -> (N,) scores of the discriminator, for those who watch it."""
+    bound: Bound | None = None
+    reconstruct: Callable[[Mapping[str, Any], Tensor], Tensor] | None = None
+    """(the product's modules, samples (N, ...) in the data's range) -> what is left of them after their code."""
     prepare: Callable[[Batch], dict[str, Tensor]] | None = None
     """Runs once a round, with gradients, on the batch of the players' first turns: what they share. Its graph serves
     one of them; the others detach."""

@@ -6,6 +6,7 @@ import hashlib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from torch import Tensor
 from sparring.config import UserError, did_you_mean, read_json
 from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.cache import cache_dir
+from sparring.data.loader import ready
 from sparring.data.tensors import brought_to
 from sparring.data.toys import TOYS, Toy, captured
+from sparring.engine import device_of
 from sparring.files import replacing
+from sparring.game import Game
 from sparring.metrics.errors import Estimate, of_mean
 from sparring.metrics.evaluate import Stamp, class_shares, row, stamp_json, with_floor
 from sparring.metrics.features import Extractor, Features, extract
+from sparring.metrics.likelihood import bounds
 
 MOST_SAMPLES = 10_000
 FEWEST = 10
@@ -142,6 +147,27 @@ def modes(made: Tensor, real: Tensor, toy: Toy) -> dict[str, dict[str, Any]]:
         "modes": row("modes", Estimate(count), Estimate(count_real)),
         "high quality share": row("high quality share", Estimate(quality, error), Estimate(quality_real)),
     }
+
+
+BOUND_SAMPLES, BOUND_WEIGHTS = 1000, 50
+"""Held-out samples whose bounds are taken in an evaluation, and weights for each."""
+
+
+@torch.no_grad()
+def held_out_rows(game: Game, modules: Mapping[str, Any], held_out: Source, seed: int) -> dict[str, dict[str, Any]]:
+    """Of games that encode: how near held-out samples come back, and how probable they are where that is known."""
+    about, device, found = held_out.about, device_of(game), dict[str, Estimate]()
+    rows = rows_of(held_out, BOUND_SAMPLES, REFERENCE)
+    x = ready(about.key, held_out[rows][about.key], device)
+    torch.manual_seed(seed)  # bits and latents are drawn from torch's own stream
+    if game.reconstruct is not None:
+        away = torch.cat([(game.reconstruct(modules, part) - part).flatten(1) for part in torch.split(x, 250)])
+        found["reconstruction error"] = of_mean(away.square().mean(1).sqrt())
+    if game.bound is not None:
+        weights = partial(game.bound.log_weights, modules)
+        of = bounds(weights, x, BOUND_WEIGHTS)
+        found |= {f"elbo ({game.bound.of})": of.elbo, f"nll ({game.bound.of}, {of.k} weights)": of.nll}
+    return {name: row(name, estimate) for name, estimate in found.items()}
 
 
 def accuracy_row(right: Tensor) -> dict[str, Any]:

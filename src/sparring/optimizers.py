@@ -21,10 +21,12 @@ class Adam:
     """Fraction of the gradient's mean kept per step; GANs want it low."""
     beta2: Number = 0.999
     """Fraction of the gradient's mean square kept per step."""
+    eps: float = 1e-8
+    """Added to the root of the mean square: a larger one calms parameters whose gradients are small."""
 
     def over(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
         """The optimizer of these parameters, in the fused form, with the numbers of the first round."""
-        return torch.optim.Adam(parameters, at(self.lr, 0), self._betas(0), fused=True)
+        return torch.optim.Adam(parameters, at(self.lr, 0), self._betas(0), self.eps, fused=True)
 
     def steer(self, optimizer: torch.optim.Optimizer, progress: float, scale: float = 1.0) -> None:
         """Give the optimizer the numbers of this progress in [0, 1], the learning rate times `scale`."""

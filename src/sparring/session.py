@@ -34,7 +34,16 @@ from sparring.data.loader import ready
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
-from sparring.judging import FEWEST, MOST_SAMPLES, accuracy_row, checked_split, default_split, elsewhere, judged
+from sparring.judging import (
+    FEWEST,
+    MOST_SAMPLES,
+    accuracy_row,
+    checked_split,
+    default_split,
+    elsewhere,
+    held_out_rows,
+    judged,
+)
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
@@ -218,7 +227,14 @@ def summary(result: Mapping[str, Any]) -> str:
     words = []
     for name, row in result["metrics"].items():
         times = f" ({row['times_floor']:.2f} x that of real data)" if "times_floor" in row else ""
-        if name in ("frechet distance", "precision", "recall", "accuracy", "modes", "high quality share"):
+        if name in (
+            "frechet distance",
+            "precision",
+            "recall",
+            "accuracy",
+            "modes",
+            "high quality share",
+        ) or name.startswith(("elbo", "nll")):
             words.append(f"{name} {row['value']:.4g}{times}")
     return f"judged: {', '.join(words)}"
 
@@ -474,7 +490,9 @@ class Run:
         if samples < FEWEST:
             raise UserError(f"samples={samples}: judging needs at least {FEWEST}")
         made = self.sample(min(samples, len(splits["train"]), MOST_SAMPLES), seed=seed)
-        return judged(made, splits, split, extractor, seed)
+        scored = judged(made, splits, split, extractor, seed)
+        scored["metrics"] |= held_out_rows(self.model.game, self.model.modules, splits[split], seed)
+        return scored
 
     def _classified(self, held_out: Source, split: str) -> dict[str, Any]:
         network, learnt = self.model.modules["classifier"], self.about

@@ -35,7 +35,11 @@ BETTER: Mapping[str, str] = {
     "class kl": "lower",
     "copying z": "nearer 0",
     "authentic share": "higher",
+    "reconstruction error": "lower",
+    "nll": "lower",
+    "elbo": "higher",
 }
+"""By name, or by its first word: `nll (bernoulli, 100 weights)`."""
 OF_CLASSES = ("inception score", "confidence", "class kl")
 SIGNIFICANT = 3.0
 """Standard errors from which two values are told apart: with a dozen metrics, 2 would be passed by chance."""
@@ -104,7 +108,7 @@ def with_floor(
 
 def row(name: str, value: Estimate, floor: Estimate | None = None) -> dict[str, Any]:
     """A score as it is written down."""
-    made: dict[str, Any] = {**value.as_json(), "better": BETTER.get(name, "higher")}
+    made: dict[str, Any] = {**value.as_json(), "better": BETTER.get(name, BETTER.get(name.partition(" ")[0], "higher"))}
     if floor is not None:
         made["floor"] = floor.value
         if floor.se is not None:

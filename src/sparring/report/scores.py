@@ -26,6 +26,12 @@ _MEANINGS = {
     "modes": ("Modes", "Centres of the data that samples reach."),
     "high quality share": ("High quality share", "Share of samples within 3 sigma of a centre."),
     "confidence": ("Confidence", "How sure the classifier is of each sample's class, on average."),
+    "reconstruction error": (
+        "Reconstruction error",
+        "How far held-out samples come back from their code: root mean square, in the data's range of 2 for pictures.",
+    ),
+    "elbo": ("ELBO", "Lower bound on the log-probability of held-out samples, in nats per sample."),
+    "nll": ("NLL", "Upper bound on minus that log-probability, by importance weights: tighter than the ELBO."),
     "vendi score": ("Vendi score", "How many different samples there are, in effect."),
     "class kl": ("Class KL", "How far the shares of the classes are from the data's, in nats."),
     "copying z": (
@@ -96,7 +102,10 @@ def _judged(evaluation: Mapping[str, Any]) -> str:
 
 
 def _metric_row(name: str, metric: Mapping[str, Any]) -> str:
+    word, _, rest = name.partition(" ")
     label, meaning = _MEANINGS.get(name.lower(), (name[:1].upper() + name[1:], ""))
+    if not meaning and word in _MEANINGS:  # what it is of stands behind it: `elbo (bernoulli)`
+        label, meaning = f"{_MEANINGS[word][0]} {rest}", _MEANINGS[word][1]
     arrows = {"lower": "↓ lower is better", "higher": "↑ higher is better", "nearer 0": "nearer 0 is better"}
     better = arrows.get(str(metric.get("better")), "")
     cells = (_with_error(metric, "value", "se"), _with_error(metric, "floor", "floor_se"), times_floor(metric) or "–")
