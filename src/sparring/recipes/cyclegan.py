@@ -171,9 +171,9 @@ def build(config: Config, about: About) -> Game:
         "to source": Translator(image, source, config.width, config.blocks, config.skip),
         "critic of images": PatchCritic(image, config.critic_width, config.critic_layers, plain),
         "critic of sources": PatchCritic(source, config.critic_width, config.critic_layers, plain),
-        "pool of images": pools[0],
-        "pool of sources": pools[1],
     }
+    if config.pool:
+        modules |= {"pool of images": pools[0], "pool of sources": pools[1]}
     to_image, to_source, of_images, of_sources = list(modules.values())[:4]
     both = _Cycle(config, objective, to_image, to_source, of_images, of_sources, pools[0], pools[1])
     translators = config.generator.over([*both.to_image.parameters(), *both.to_source.parameters()])
