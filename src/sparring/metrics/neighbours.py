@@ -195,6 +195,7 @@ def balls(real: Tensor, fake: Tensor, k: int, groups: int) -> Balls:
     fake_radius, widest = distances[:, k - 1], wider.max(1).values
     one_hot = torch.nn.functional.one_hot(number, groups).float()
     keys = _keys(len(fake)).to(fake.device)
+    everything = torch.cat([one_hot, keys], 1)
     around = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)
     held, recalled, without = [], [], []
     for rows, squared in squared_distances(x, y):
@@ -204,8 +205,9 @@ def balls(real: Tensor, fake: Tensor, k: int, groups: int) -> Balls:
         around += inside.sum(0)
         held.append(inside.float() @ keys)
         hits = measure.within(fake_radius)
-        recalled.append(hits.float() @ keys)
-        by_group = hits.float() @ one_hot
+        told = hits.float() @ everything
+        recalled.append(told[:, groups:])
+        by_group = told[:, :groups]
         still = by_group.sum(1, keepdim=True) - by_group > 0
         near = measure.within(widest) & ~hits
         row, column = near.nonzero(as_tuple=True)
