@@ -255,7 +255,7 @@ MOST_CLASSES = 0.85
 def dead(record: Record) -> Finding | None:
     """Layers that no gradient reaches, while others learn."""
     for name in (n for n in record.series if n.endswith("/dead share")):
-        recent, player = _recent(record, name), name.partition("/")[0]
+        recent, player = _recent(record, name, LONG), name.partition("/")[0]
         if recent is None or not LEAST_DEAD < min(recent.values) <= max(recent.values) < 1:
             continue
         return Finding(
@@ -438,7 +438,7 @@ def labels_ignored(record: Record) -> Finding | None:
 CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "divergence": (divergence, ("mode collapse", "mode dropping", "discriminator winning", "discriminator losing",
                                 "oscillation", "worse after the best", "vanishing gradient", "labels ignored",
-                                "wrong range", "memorising", "data too small", "average lags")),
+                                "wrong range", "memorising", "data too small", "average lags", "dead layers")),
     "wrong range": (wrong_range, ("mode collapse", "mode dropping", "discriminator winning", "discriminator losing")),
     "not learning": (still, ("discriminator winning", "discriminator losing", "mode dropping", "mode collapse",
                              "vanishing gradient", "oscillation", "labels ignored", "worse after the best")),
@@ -447,14 +447,14 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "vanishing gradient": (vanishing, ("mode collapse", "mode dropping", "discriminator winning", "labels ignored")),
     "data too small": (memorising, ("mode dropping", "discriminator winning", "worse after the best", "mode collapse")),
     "mode collapse": (collapse, ("mode dropping", "discriminator winning", "labels ignored", "worse after the best",
-                                 "oscillation")),
+                                 "oscillation", "dead layers")),
     "discriminator winning": (winning, ("mode dropping", "worse after the best", "oscillation")),
     "discriminator losing": (losing, ("mode dropping", "oscillation", "worse after the best")),
     "oscillation": (oscillation, ("mode dropping", "worse after the best")),
-    "dead layers": (dead, ("mode dropping", "worse after the best")),
     "classes missing": (missing_classes, ("mode dropping",)),
     "mode dropping": (dropping, ()),
     "labels ignored": (labels_ignored, ()),
+    "dead layers": (dead, ("worse after the best",)),
     "worse after the best": (worsening, ()),
     "plateau": (plateau, ()),
 }  # fmt: skip
