@@ -19,14 +19,14 @@ LAYERS = [
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
-    ["probes"],
+    ["probes", "sheet"],
     ["care"],
     ["recipes"],
     ["judge", "training"],
     ["judging"],
     ["session"],
     ["proofs"],
-    ["cli_judge", "cli_doctor"],
+    ["cli_data", "cli_judge", "cli_doctor"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

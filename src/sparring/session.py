@@ -29,6 +29,7 @@ from sparring.config import (
     to_json,
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
+from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_of, named_rightly
@@ -45,6 +46,7 @@ from sparring.runs import (
     forget_after,
     new_folder,
     now,
+    printable,
     read_config,
     read_events,
     write_config,
@@ -115,6 +117,7 @@ def _start_run(plan: Plan, console: Console) -> Run:
     game = training.assemble(plan, source.about, machine)
     job = Job(folder, plan, splits, source, machine, game, start(game))
     training.announce(console, job, measured)
+    warn_of(job, console)
     return finish(job, console)
 
 
@@ -169,6 +172,20 @@ def warner(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(text, style="bold red", markup=False)
 
 
+def warn_of(job: Job, console: Console) -> None:
+    """What is wrong with the data by their numbers alone, a line each: told now, not when the work is done."""
+    little, unjudged = hasattr(job.plan.model, "discriminator_augment"), job.plan.how.evaluate
+    found = [
+        too_few_to_train(job.splits) if little else None,
+        too_few_to_judge(job.splits, default_split(job.splits), FEWEST) if unjudged else None,
+        unbalanced(class_counts(job.splits)),
+    ]
+    for finding in found:
+        if finding is not None:
+            told = f"{finding.kind}: {finding.what}; try: {finding.remedy}"
+            console.print(printable(told), style="yellow", markup=False, soft_wrap=True)
+
+
 def finish(job: Job, console: Console) -> Run:
     """Play to the end; then judge and report."""
     done = training.play(job, console)
@@ -180,12 +197,11 @@ def finish(job: Job, console: Console) -> Run:
         )
         return run
     if job.plan.how.evaluate:
-        held_out = len(job.splits.get(default_split(job.splits), ()))
-        if held_out >= FEWEST:
+        lacking = too_few_to_judge(job.splits, default_split(job.splits), FEWEST)
+        if lacking is None:
             console.print(summary(run.evaluate(splits=job.splits, console=console)), markup=False)
         else:
-            share = min(0.5, FEWEST / max(1, held_out + len(job.splits["train"])) + 0.01)
-            console.print(f"not judged: {held_out} samples are held out, and {FEWEST} are needed: --test {share:.2f}")
+            console.print(f"not judged: {lacking.what}: {lacking.remedy}", soft_wrap=True)
     console.print(f"report:  {run.report()}", markup=False)
     return run
 
