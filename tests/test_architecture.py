@@ -19,7 +19,7 @@ LAYERS = [
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report"],
-    ["probes"],
+    ["probes", "sheet"],
     ["recipes", "self_supervised"],
     ["judge"],
     ["care"],
@@ -27,7 +27,7 @@ LAYERS = [
     ["judging"],
     ["session"],
     ["proofs"],
-    ["cli_use", "cli_judge", "cli_doctor"],
+    ["cli_use", "cli_data", "cli_judge", "cli_doctor"],
     ["cli"],
     ["__main__"],
 ]

@@ -201,7 +201,11 @@ def test_ten_pictures_train_and_say_why_they_are_not_judged(tmp_path: Path, caps
         Image.new("L", (16, 16), 25 * i).save(tmp_path / "few" / f"{i}.png")
     settings = {**QUICK, "batch": 4, "data": str(tmp_path / "few"), "size": 16, "runs": str(tmp_path / "runs")}
     run = sparring.train("dcgan", **settings)
-    assert "not judged: 1 samples are held out, and 10 are needed: --test 0.5" in capsys.readouterr().err
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "not judged: 1 sample held out, and 10 are needed to judge a result: more samples: 20 or more" in told
+    begin = told.index("cannot be judged: 1 sample held out, and 10 are needed")
+    assert begin < told.index("not judged")  # at the start, not when the work is done
+    assert "few pictures: 9 pictures to train on" in told
     assert (run.path / "report.html").exists()
 
 

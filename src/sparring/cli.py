@@ -41,7 +41,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring recipes                    what can be trained, at what cost, how well
   sparring prove [NAME ...]           run the experiments that this package is held to
   sparring data list                  sets that have a name
-  sparring data inspect PATH          what is in a folder or zip of pictures, and what is wrong with it
+  sparring data inspect PATH|NAME     what is in a folder, zip or named set, and what is wrong with it
 
 Every command explains itself with --help, e.g.  sparring train dcgan --help
 Start with:  sparring train cdcgan        (real handwritten digits, no download, under a minute)
@@ -199,55 +199,6 @@ def recipes(arguments: Sequence[str]) -> None:
     Console().print(table)
 
 
-def data(arguments: Sequence[str]) -> None:
-    """Sets by name, or what is in a folder."""
-    if not arguments or arguments[0] not in ("list", "inspect"):
-        word = arguments[0] if arguments else ""
-        hint = did_you_mean(word, ["list", "inspect"]) if word and not word.startswith("-") else ""
-        print(f"usage: sparring data list\n       sparring data inspect PATH [--size 64] [--labels FILE]{hint}")
-        if hint or (word and not word.startswith("-")):
-            raise UserError(f"data: '{word}' is neither list nor inspect{hint}")
-        return
-    if arguments[0] == "list":
-        from sparring.data import NAMED
-
-        table = Table()
-        table.add_column("name")
-        table.add_column("what")
-        for name, entry in NAMED.items():
-            table.add_row(name, entry.what)
-        Console().print(table)
-        return
-    command(inspect, arguments[1:], "data inspect")
-
-
-def inspect(path: positional(str), size: str = "64", labels: str | None = None) -> None:  # type: ignore[valid-type]
-    """Decode every picture of a folder or zip and tell what was found. Bad files are all named, with the reason.
-
-    Args:
-        path: A folder or a .zip file.
-        size: As for training.
-        labels: A CSV or JSON file of file name and label.
-    """
-    from sparring.data.pictures import inspect_pictures
-    from sparring.data.settings import Data
-    from sparring.runs import printable
-
-    found = inspect_pictures(Path(path), Data(data=path, size=size, labels=labels))
-    print(f"{found.good} good pictures, {len(found.bad)} bad files, {found.duplicates} copies")
-    for title, counts in (("sizes", found.sizes), ("modes", found.modes)):
-        most = sorted(counts.items(), key=lambda item: -item[1])
-        print(
-            f"{title}: "
-            + ", ".join(f"{name} ({count})" for name, count in most[:12])
-            + (" ..." if len(most) > 12 else "")
-        )
-    for note in found.notes:
-        print(printable(f"note: {note}"))
-    for name, reason in found.bad:
-        print(printable(f"bad: {name}: {reason}"))
-
-
 def prove(arguments: Sequence[str]) -> None:
     """Run small experiments against the figures they are held to."""
     from sparring.proofs import PROOFS, check
@@ -348,7 +299,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "diagnose": of("cli_doctor", "diagnose"),
     "report": report,
     "recipes": recipes,
-    "data": data,
+    "data": of("cli_data", "data"),
     "prove": prove,
 }
 

@@ -30,6 +30,7 @@ from sparring.config import (
     to_json,
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
+from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.loader import ready
 from sparring.engine import start
 from sparring.game import Game
@@ -57,6 +58,7 @@ from sparring.runs import (
     forget_after,
     new_folder,
     now,
+    printable,
     read_config,
     read_events,
     write_config,
@@ -133,6 +135,7 @@ def _start_run(plan: Plan, console: Console) -> Run:
     game = training.assemble(plan, source.about, machine)
     job = Job(folder, plan, splits, source, machine, game, start(game))
     training.announce(console, job, measured)
+    warn_of(job, console)
     return finish(job, console)
 
 
@@ -187,6 +190,20 @@ def warner(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(text, style="bold red", markup=False)
 
 
+def warn_of(job: Job, console: Console) -> None:
+    """What is wrong with the data by their numbers alone, a line each: told now, not when the work is done."""
+    little, unjudged = hasattr(job.plan.model, "discriminator_augment"), job.plan.how.evaluate
+    found = [
+        too_few_to_train(job.splits) if little else None,
+        too_few_to_judge(job.splits, default_split(job.splits), FEWEST) if unjudged else None,
+        unbalanced(class_counts(job.splits)),
+    ]
+    for finding in found:
+        if finding is not None:
+            told = f"{finding.kind}: {finding.what}; try: {finding.remedy}"
+            console.print(printable(told), style="yellow", markup=False, soft_wrap=True)
+
+
 def finish(job: Job, console: Console) -> Run:
     """Play to the end; then judge and report."""
     done = training.play(job, console)
@@ -198,15 +215,14 @@ def finish(job: Job, console: Console) -> Run:
         )
         return run
     if job.plan.how.evaluate:
-        held_out = len(job.splits.get(default_split(job.splits), ()))
-        if held_out >= FEWEST:
+        lacking = too_few_to_judge(job.splits, default_split(job.splits), FEWEST)
+        if lacking is None:
             final = run.evaluate(splits=job.splits, console=console)
             console.print(summary(final), markup=False)
             if run.had_better():
                 tell_of_best(run, final, job.splits, console)
         else:
-            share = min(0.5, FEWEST / max(1, held_out + len(job.splits["train"])) + 0.01)
-            console.print(f"not judged: {held_out} samples are held out, and {FEWEST} are needed: --test {share:.2f}")
+            console.print(f"not judged: {lacking.what}: {lacking.remedy}", soft_wrap=True)
     console.print(f"report:  {run.report()}", markup=False)
     return run
 

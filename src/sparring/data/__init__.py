@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sparring.config import UserError, did_you_mean, is_outside, resolve
 from sparring.data.digits import open_digits
 from sparring.data.idx import open_idx
-from sparring.data.pictures import open_pictures
+from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
 from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
@@ -20,7 +20,7 @@ from sparring.data.views import with_sources
 
 __all__ = [
     "NAMED", "About", "Batch", "Data", "Source", "Splits", "TensorSource",
-    "carve", "open_data", "subset", "tensor_source",
+    "carve", "open_data", "open_reported", "subset", "tensor_source",
 ]  # fmt: skip
 
 
@@ -68,11 +68,7 @@ def _opened(settings: Data) -> Splits:
         raise UserError("data is empty; give a name, a folder or a zip file")
     if settings.data in NAMED:
         return NAMED[settings.data].open(settings)
-    try:
-        path = Path(settings.data).expanduser()
-        path.name.encode()
-    except (RuntimeError, UnicodeEncodeError) as error:
-        raise UserError(f"data={settings.data!r}: {error}") from None
+    path = _path(settings)
     if is_outside(settings.data, NAMED) and not path.exists():
         function: Callable[[Data], Splits] = resolve(settings.data, {}, "data")
         splits = function(settings)
@@ -81,9 +77,36 @@ def _opened(settings: Data) -> Splits:
                 f"data={settings.data} must return a mapping with a 'train' source, not {type(splits).__name__}"
             )
         return splits
-    if path.exists() or "/" in settings.data or "." in settings.data:
+    if _means_pictures(path, settings):
         return open_pictures(path, settings)
     raise UserError(
         f"data: '{settings.data}' is neither a folder or zip file here nor one of {', '.join(NAMED)}"
         f"{did_you_mean(settings.data, list(NAMED))}"
     )
+
+
+def _path(settings: Data) -> Path:
+    try:
+        path = Path(settings.data).expanduser()
+        path.name.encode()
+    except (RuntimeError, UnicodeEncodeError) as error:
+        raise UserError(f"data={settings.data!r}: {error}") from None
+    return path
+
+
+def _means_pictures(path: Path, settings: Data) -> bool:
+    return path.exists() or "/" in settings.data or "." in settings.data
+
+
+def open_reported(settings: Data) -> tuple[Splits, Report | None]:
+    """As `open_data`, and what its files are like where it is a folder or zip; there, bad files stop nothing.
+
+    The splits of a folder or zip that training would refuse are empty.
+    """
+    if settings.data.strip() and settings.data not in NAMED:
+        path = _path(settings)
+        outside = is_outside(settings.data, NAMED) and not path.exists()
+        if _means_pictures(path, settings) and not outside:
+            report = inspect_pictures(path, settings)
+            return report.splits, report
+    return open_data(settings), None

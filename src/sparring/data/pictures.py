@@ -35,6 +35,8 @@ from sparring.data.tensors import CHANNELS, Color, height_and_width, recolored
 DEFAULT_SIZE = "64"
 FEWEST = 3
 """Pictures: 2 to train on and 1 to judge by."""
+_Split = tuple[dict[str, Tensor], list[str] | None, tuple[str, ...]]
+"""(split -> row numbers, the class name of every row or None, notes)."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -55,6 +57,10 @@ class Report:
     """Pictures whose file is a copy, byte for byte, of another's."""
     notes: tuple[str, ...]
     """Sentences for the user: what was skipped, turned, scaled, labelled."""
+    splits: dict[str, Source]
+    """What training would get; empty where it would be refused."""
+    names: dict[str, tuple[str, ...]]
+    """Of the files of each split, in its order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +122,12 @@ def open_pictures(path: Path, settings: Data) -> dict[str, Source]:
     Files left out and other facts are in `about.notes`. Raises `UserError` when training is impossible.
     """
     prepared = _prepare(path, settings)
-    entry = prepared.entry
     _check_enough(path, prepared)
-    rows, labels, notes = _rows_and_labels(path, settings, prepared)
+    return _splits(path, settings, prepared, _rows_and_labels(path, settings, prepared))
+
+
+def _splits(path: Path, settings: Data, prepared: _Prepared, split: _Split) -> dict[str, Source]:
+    entry, (rows, labels, notes) = prepared.entry, split
     classes = labelling.ordered(labels) if labels else ()
     number = {name: index for index, name in enumerate(classes)}
     label = torch.tensor([number[name] for name in labels]) if labels else None
@@ -162,20 +171,30 @@ def inspect_pictures(path: Path, settings: Data) -> Report:
     """Decode everything and tell what was found. Raises `UserError` only when there is nothing to look at."""
     prepared = _prepare(path, settings)
     entry = prepared.entry
-    notes: tuple[str, ...] = (f"cannot be trained on: at least {FEWEST} pictures are needed",)
-    if len(entry.names) >= FEWEST:
-        try:
-            notes = _rows_and_labels(path, settings, prepared)[2]
-        except UserError as error:  # what would stop training is a finding here, beside the others
-            notes = (f"cannot be trained on: {error}",)
+    split, problems = _tried_split(path, settings, prepared)
     return Report(
         good=len(entry.names),
         bad=entry.bad,
         sizes=entry.sizes,
         modes=entry.modes,
         duplicates=prepared.duplicates,
-        notes=(*notes, *_notes(prepared)),
+        notes=(*problems, *(split[2] if split else ()), *_notes(prepared)),
+        splits=_splits(path, settings, prepared, split) if split else {},
+        names={name: tuple(entry.names[i] for i in rows.tolist()) for name, rows in split[0].items()} if split else {},
     )
+
+
+def _tried_split(path: Path, settings: Data, prepared: _Prepared) -> tuple[_Split | None, tuple[str, ...]]:
+    """How training would split and label, and what would stop it. Wrong labels still leave pictures to look at."""
+    if len(prepared.entry.names) < FEWEST:
+        return None, (f"cannot be trained on: at least {FEWEST} pictures are needed",)
+    problems: tuple[str, ...] = ()
+    for attempt in (settings, replace(settings, labels=None)) if settings.labels else (settings,):
+        try:
+            return _rows_and_labels(path, attempt, prepared), problems
+        except UserError as error:  # what would stop training is a finding here, beside the others
+            problems = (*problems, f"cannot be trained on: {error}")
+    return None, problems
 
 
 def _notes(prepared: _Prepared) -> tuple[str, ...]:
@@ -215,10 +234,8 @@ def _check_enough(path: Path, prepared: _Prepared) -> None:
 # -- splits and labels -----------------------------------------------------------------------------------
 
 
-def _rows_and_labels(
-    path: Path, settings: Data, prepared: _Prepared
-) -> tuple[dict[str, Tensor], list[str] | None, tuple[str, ...]]:
-    """(split -> row numbers, the class name of every row or None, notes); rows in no split are named too."""
+def _rows_and_labels(path: Path, settings: Data, prepared: _Prepared) -> _Split:
+    """As `_Split` says; rows in no split are named too."""
     root = labelling.common_folder(prepared.entry.names)
     inner = [name.removeprefix(root) for name in prepared.entry.names]
     rows, notes = _split_rows(path, inner, settings.test)
