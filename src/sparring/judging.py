@@ -149,7 +149,7 @@ def modes(made: Tensor, real: Tensor, toy: Toy) -> dict[str, dict[str, Any]]:
     }
 
 
-BOUND_SAMPLES, BOUND_WEIGHTS = 1000, 50
+BOUND_SAMPLES, BOUND_WEIGHTS = 500, 50
 """Held-out samples whose bounds are taken in an evaluation, and weights for each."""
 
 

@@ -130,9 +130,6 @@ class _Turns:
         kl = gaussian_kl(mean, log_variance).mean()
         return Loss({"reconstruction": self.config.weight * self.error(real, features), "divergence": kl})
 
-    def score(self, x: Tensor, label: Tensor | None) -> Tensor:
-        return self.judged(x)[1]
-
 
 def build(config: Config, about: About) -> Game:
     """Encoder, decoder and discriminator, in turns."""
@@ -163,7 +160,7 @@ def build(config: Config, about: About) -> Game:
         draw=turns.latent,
         sample=lambda modules, batch: modules["decoder"](batch["latent"]),
         average=Average(config.average) if ever(config.average) else None,
-        score=turns.score,
+        score=lambda x, label: turns.judged(x)[1],
         reconstruct=lambda modules, x: modules["decoder"](posterior(modules["encoder"], x)[0]),
         on_round=on_round,
     )
