@@ -258,7 +258,7 @@ class Recorder:
         said = {name: value for name, value in values.items() if not name.endswith(MEASURED)}
         words = words or "  ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in said.items())
         rate = job.images / max(job.seconds, 1e-9)
-        self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f}/s")
+        self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f} samples/s")
 
     def save(self) -> None:
         """A checkpoint now."""
