@@ -80,7 +80,10 @@ class Care:
 
     def _keep_best(self, state: State) -> None:
         distances = [distance for _, distance in smoothed(self.history)]
-        if distances and distances[-1] == min(distances) and math.isfinite(distances[-1]):
+        # strictly lower: the median after a first bad look may equal the one before it
+        better = bool(distances) and distances[-1] < min(distances[:-1], default=math.inf)
+        first = bool(distances) and math.isfinite(distances[-1]) and not checkpoint.listed(self.folder / BEST)
+        if better or first:
             with contextlib.suppress(FloatingPointError, OSError):  # the next checkpoint will tell of it
                 checkpoint.save(self.folder / BEST, self.game, state, keep=1)
 

@@ -68,7 +68,7 @@ def translate(arguments: Sequence[str]) -> None:
         path: positional(str),  # type: ignore[valid-type]
         files: positional(tuple[str, ...]),  # type: ignore[valid-type]
         out: str | None = None,
-        fit: Literal["crop", "pad", "stretch"] = "stretch",
+        fit: Literal["crop", "pad", "stretch"] | None = None,
         seed: int = 0,
         checkpoint: Literal["final", "best"] = "final",
         trust: bool = False,
@@ -79,7 +79,7 @@ def translate(arguments: Sequence[str]) -> None:
             path: The run's folder, e.g. runs/cyclegan-daisies-1.
             files: Pictures, or folders of them: of the kind that --source named in training.
             out: A folder; none: `translated` in the run's folder.
-            fit: How another shape is brought to the size that the run was trained at.
+            fit: How another shape is brought to the size that the run was trained at; none is as in training.
             seed: Of the noise, for generators that have any.
             checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
@@ -93,15 +93,19 @@ def translate(arguments: Sequence[str]) -> None:
         target, console = Path(out).expanduser() if out else Path(path) / "translated", Console(stderr=True)
         if not opened.about.source:
             raise UserError(f"{path}: the recipe {opened.written.recipe} does not translate; use pix2pix or cyclegan")
-        count = 0
-        for name, picture in pictures_of([Path(file).expanduser() for file in files], opened.about.source, fit):
+        written = set[Path]()
+        paths, usual = [Path(file).expanduser() for file in files], opened.written.data.fit
+        for name, picture in pictures_of(paths, opened.about.source, fit or usual):
             if isinstance(picture, str):
                 console.print(f"{name}: {picture}; passed over", style="yellow", markup=False)
                 continue
             made = opened.translate(picture[None], seed)
-            show.save_png(show.picture(made[0]), target / f"{Path(name).with_suffix('')}.png")
-            count += 1
-        if not count:
+            place = target / f"{Path(name).with_suffix('')}.png"
+            while place in written:  # x/1.png and x/1.jpg, or y/1.png
+                place = place.with_stem(f"{place.stem}-again")
+            written.add(place)
+            show.save_png(show.picture(made[0]), place)
+        if not written:
             raise UserError("none of these pictures could be read")
         print(target)
 

@@ -30,6 +30,7 @@ from sparring.metrics.errors import Estimate, of_mean
 from sparring.metrics.evaluate import Stamp, class_shares, row, stamp_json, with_floor
 from sparring.metrics.features import Extractor, Features, extract
 from sparring.metrics.likelihood import bounds
+from sparring.metrics.pairs import psnr, ssim
 
 MOST_SAMPLES = 10_000
 FEWEST = 10
@@ -137,6 +138,22 @@ def judged(
         "metrics": metrics,
         "classes": class_shares(fake, about.classes, about.prior) if known else None,
     }
+
+
+def of_pairs(scored: dict[str, Any], made: Tensor, wanted: Tensor) -> dict[str, Any]:
+    """The scores of pictures whose truths are known, with how near each comes to its own.
+
+    Errors and floors are those of independent samples, and these are not: sources and references belong together.
+    """
+    rows = {}
+    for name, given in scored["metrics"].items():
+        rows[name] = {key: given[key] for key in ("value", "better")}
+    away = (made.float() - wanted.float()).abs().flatten(1).mean(1) / 255
+    rows["mean difference"] = row("mean difference", of_mean(away))
+    rows["psnr"] = row("psnr", of_mean(psnr(made, wanted).clamp(max=100)))
+    if min(made.shape[2:]) >= 11:
+        rows["ssim"] = row("ssim", of_mean(ssim(made, wanted)))
+    return {**scored, "floor": "none: each picture is compared with its own truth", "metrics": rows}
 
 
 def modes(made: Tensor, real: Tensor, toy: Toy) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from sparring import checkpoint, recipes, sampling, training
+from sparring.average import batch_norms
 from sparring.care import BEST, smoothed
 from sparring.config import (
     UserError,
@@ -32,6 +34,7 @@ from sparring.config import (
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.loader import ready
+from sparring.data.views import HALF, VIEWS
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
@@ -44,6 +47,7 @@ from sparring.judging import (
     elsewhere,
     held_out_rows,
     judged,
+    of_pairs,
 )
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
@@ -298,7 +302,9 @@ def with_full_paths(plan: Plan) -> Plan:
         return text
 
     changed = {f.name: full(getattr(plan.model, f.name)) for f in dataclasses.fields(plan.model)}
-    data, labels = plan.data.data, plan.data.labels
+    data, labels, other = plan.data.data, plan.data.labels, plan.data.source
+    if other is not None and other not in {*VIEWS, HALF, *NAMED} and Path(other).expanduser().exists():
+        other = str(Path(other).expanduser().resolve())
     if labels is not None and Path(labels).expanduser().is_file():  # else it may lie inside the folder or zip
         labels = str(Path(labels).expanduser().absolute())
     path = Path(data).expanduser()
@@ -308,7 +314,7 @@ def with_full_paths(plan: Plan) -> Plan:
         plan,
         recipe=full(plan.recipe),
         model=dataclasses.replace(plan.model, **changed),
-        data=dataclasses.replace(plan.data, data=full(data), labels=labels),
+        data=dataclasses.replace(plan.data, data=full(data), labels=labels, source=other),
     )
 
 
@@ -407,7 +413,7 @@ class Run:
         with isolated(), self.guard():
             game = training.assemble(self.plan, self.about, self.machine)
             state = checkpoint.restore_newest(game, folder, warner(Console(stderr=True)))
-            pool = self.pool if game.given else None
+            pool = self.pool if game.given and batch_norms(game.modules.values()) else None
             return Model(game, sampling.for_sampling(game, state, pool=pool), state.round, bool(state.averages))
 
     @cached_property
@@ -434,8 +440,11 @@ class Run:
 
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""
-        seen = smoothed(read_events(self.path))
-        return bool(seen) and min(distance for _, distance in seen) < CLEARLY * seen[-1][1]
+        seen, kept = smoothed(read_events(self.path)), checkpoint.listed(self.path / BEST)
+        if not seen or not kept:
+            return False
+        number = int(kept[-1].stem.partition("-")[0])
+        return dict(seen).get(number, math.inf) < CLEARLY * seen[-1][1]
 
     def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0) -> Tensor:
         """`n` samples of the averaged model: uint8 (n, C, H, W) pictures, or float32 (n, D) points.
@@ -505,8 +514,13 @@ class Run:
             raise UserError(f"data of shape {about.shape} cannot judge samples of shape {self.about.shape}")
         if samples < FEWEST:
             raise UserError(f"samples={samples}: judging needs at least {FEWEST}")
-        made = self.sample(min(samples, len(splits["train"]), MOST_SAMPLES), seed=seed)
+        most = min(samples, len(splits["train"]), MOST_SAMPLES)
+        if self.model.game.given:  # a source that comes twice says nothing new
+            most = min(most, len(self.pool))
+        made = self.sample(most, seed=seed)
         scored = judged(made, splits, split, extractor, seed)
+        if self.about.paired:
+            scored = of_pairs(scored, made, self.pool[sampling.chosen(self.pool, most, seed)]["image"])
         scored["metrics"] |= held_out_rows(self.model.game, self.model.modules, splits[split], seed)
         return scored
 

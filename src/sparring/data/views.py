@@ -41,10 +41,12 @@ def edges(images: Tensor) -> Tensor:
 
 
 def small(images: Tensor, factor: int = 4) -> Tensor:
-    """(N, C, H, W) uint8 -> (N, C, H / factor, W / factor), antialiased bicubic."""
+    """(N, C, H, W) uint8 -> the same size, of what is left at a `factor`-th of it: antialiased bicubic, down and up."""
     size = (images.shape[2] // factor, images.shape[3] // factor)
-    reduced = F.interpolate(images.float(), size, mode="bicubic", antialias=True)
-    return reduced.round().clamp(0, 255).byte()
+    if min(size) < 1:
+        raise UserError(f"source=small:{factor}: pictures of {images.shape[2]}x{images.shape[3]} are too small for it")
+    reduced = F.interpolate(images.float(), size, mode="bicubic", antialias=True).round().clamp(0, 255)
+    return F.interpolate(reduced, images.shape[2:], mode="bicubic").round().clamp(0, 255).byte()
 
 
 VIEWS: Mapping[str, View] = {
@@ -80,19 +82,22 @@ class Viewed:
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """A source of pictures beside those of another: the one of the same number, or any."""
+    """A source of pictures beside those of another: the one of the same number, or any.
+
+    As long as the longer of the two; those of the shorter come again.
+    """
 
     about: About
     base: Source
     other: Source
     order: Tensor
-    """(len(base),) numbers of the other's pictures."""
+    """(n,) numbers of the other's pictures."""
 
     def __len__(self) -> int:
-        return len(self.base)
+        return len(self.order)
 
     def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
-        return {**self.base[index], "source": self.other[self.order[index]]["image"]}
+        return {**self.base[index % len(self.base)], "source": self.other[self.order[index]]["image"]}
 
 
 def unpaired(source: Source, seed: int = 0) -> Source:
@@ -145,10 +150,6 @@ def _pictures(split: Source) -> Source:
 
 def _viewed(split: Source, name: str) -> Source:
     shape = tuple(VIEWS[name](split[torch.arange(1)]["image"]).shape[1:])
-    if min(shape) < 1:
-        raise UserError(
-            f"source={name}: pictures of {split.about.shape[1]}x{split.about.shape[2]} are too small for it"
-        )
     return Viewed(_described(split.about, shape, name, True), split, VIEWS[name])
 
 
@@ -167,11 +168,13 @@ def _beside(split: Source, other: Source, paired: bool) -> Source:
     order = torch.arange(len(split))
     if not paired:
         mixed = torch.randperm(len(other), generator=torch.Generator().manual_seed(0))
-        order = mixed.repeat(-(-len(split) // len(other)))[: len(split)]
+        most = max(len(split), len(other))
+        order = mixed.repeat(-(-most // len(other)))[:most]
     key = f"{other.about.sha256} {paired}"
     return Together(_described(split.about, other.about.shape, key, paired), split, other, order)
 
 
 def _described(about: About, shape: tuple[int, ...], what: str, paired: bool) -> About:
-    sha256 = hashlib.sha256(f"{about.sha256} {what}".encode()).hexdigest()
+    # data without a hash could be any other, with a view too
+    sha256 = hashlib.sha256(f"{about.sha256} {what}".encode()).hexdigest() if about.sha256 else ""
     return replace(about, source=tuple(shape), paired=paired, sha256=sha256)

@@ -36,6 +36,7 @@ BETTER: Mapping[str, str] = {
     "copying z": "nearer 0",
     "authentic share": "higher",
     "reconstruction error": "lower",
+    "mean difference": "lower",
     "nll": "lower",
     "elbo": "higher",
 }

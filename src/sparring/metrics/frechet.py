@@ -6,6 +6,7 @@ Called FID only in features of the FID-Inception network. Everything runs in flo
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import torch
@@ -136,7 +137,7 @@ def _all_and_deleted(fake: Tensor, reference: Moments, root: Tensor, groups: int
         trace = (square - centred.square().sum() - left * shift.square().sum()) / (left - 1)
         away = (own.mean + shift - reference.mean).square().sum()
         deleted.append(float(away + trace + fixed) - 2 * root_trace)
-    usual = math.fsum(rest.values()) / len(rest)
+    usual = statistics.median(rest.values())  # one sample far away moves the rest of its own group alone
     value = float((own.mean - reference.mean).square().sum() + own.covariance.trace() + fixed) - 2 * whole
     return value, [distance - 2 * rest.get(i, usual) for i, distance in enumerate(deleted)]
 

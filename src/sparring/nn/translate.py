@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sparring.config import UserError
 from sparring.nn.layers import normal_init
 
 
@@ -80,7 +81,11 @@ class UNet(nn.Module):
     def __init__(self, source: Sequence[int], image: Sequence[int], width: int = 64, dropout: float = 0.5) -> None:
         super().__init__()
         before, height, wide = source
-        levels = max(1, depth(height, wide, 8, 1))
+        levels = depth(height, wide, 8, 1)
+        if levels < 1:
+            raise UserError(
+                f"a U-Net halves pictures, and {height}x{wide} cannot be: use an even --size, best a power of 2"
+            )
         widths = [min(8, 2**level) * width for level in range(levels)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for level, after in enumerate(widths):
@@ -137,12 +142,11 @@ class PatchCritic(nn.Module):
         body: list[nn.Module] = []
         for level in range(strided + 1):
             after = min(8, 2**level) * width
-            stride = 2 if level < strided else 1
-            body.append(nn.Conv2d(before, after, 4 if stride == 2 else 3, stride, 1))
+            body.append(nn.Conv2d(before, after, 4, 2 if level < strided else 1, 1))
             body += [norm(after)] if normalised and level else []
             body.append(nn.LeakyReLU(0.2, inplace=True))
             before = after
-        self.body = nn.Sequential(*body, nn.Conv2d(before, 1, 3, 1, 1))
+        self.body = nn.Sequential(*body, nn.Conv2d(before, 1, 4, 1, 1))
         self.apply(normal_init(0.02))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -152,7 +156,7 @@ class PatchCritic(nn.Module):
 
 
 class Pool(nn.Module):
-    """The last fakes, of which critics see half instead of fresh ones. Shrivastava et al. 2017, section 2.3.
+    """The last fakes, of which critics see up to half instead of fresh ones. Shrivastava et al. 2017, section 2.3.
 
     State: a run that is resumed must find the pool as it was. `mixed` moves nothing; `keep`, called after the step,
     puts in what it chose.

@@ -47,7 +47,7 @@ class Config:
     blocks: int = 3
     """Residual blocks of each translator."""
     skip: bool = False
-    """A translator begins as its input, which suits domains that differ in colours and not in shapes."""
+    """A translator adds to its input, which suits domains that differ in colours and not in shapes."""
     critic_width: int = 32
     """Channels of the critics' first layer."""
     critic_layers: int = 3
@@ -77,9 +77,10 @@ class Config:
 
 
 _PAPER = Config(
-    batch=1, width=64, blocks=9, critic_width=64, identity=5.0, average=0.0, generator=Adam(2e-4, 0.5, 0.999),
+    batch=1, width=64, blocks=9, critic_width=64, cycle=5.0, identity=2.5, average=0.0, generator=Adam(2e-4, 0.5, 0.999),
     discriminator=Adam(2e-4, 0.5, 0.999), augment=Augment(flip=True),
 )  # fmt: skip
+# the paper's least squares have no factor of 1/2, and ours do: half its weights of 10 and 5 are the same loss
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
     "paper": _PAPER,
@@ -146,7 +147,7 @@ def _mean_of(critic: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def data(config: Config, source: Source) -> Source:
-    """Images beside sources, without labels, and without pairs where there were some."""
+    """Images beside sources, without pairs where there were some."""
     if not source.about.source:
         raise UserError(
             f"--data {source.about.name} has one domain, and cyclegan translates from another: name it with --source"
