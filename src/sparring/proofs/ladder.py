@@ -44,6 +44,10 @@ RUNGS: Mapping[str, Rung] = {
     "cdcgan-51": Rung("cdcgan", "labels, 51 CPU seconds", {"rounds": 1430}, 51, 4.7),
     "cdcgan": Rung("cdcgan", "labels, 102 CPU seconds", {"rounds": 2870}, 102, 2.4),
     "cdcgan-204": Rung("cdcgan", "labels, 204 CPU seconds", {"rounds": 5740}, 204, 2.1, strict=True),
+    "ae": Rung("ae", "codes, and a Gaussian over them", {"rounds": 1000}),
+    "vae": Rung("vae", "convolutional; the bound itself", {"rounds": 1500}),
+    "vqvae": Rung("vqvae", "discrete codes, and the prior that writes them", {"rounds": 2000}, 180),
+    "vae-gan": Rung("vae_gan", "errors in a discriminator's features", {"rounds": 600}),
 }
 
 
@@ -121,6 +125,10 @@ dcgan = partial(measured, "dcgan")
 cdcgan_51 = partial(measured, "cdcgan-51")
 cdcgan = partial(measured, "cdcgan")
 cdcgan_204 = partial(measured, "cdcgan-204")
+ae = partial(measured, "ae")
+vae = partial(measured, "vae")
+vqvae = partial(measured, "vqvae")
+vae_gan = partial(measured, "vae-gan")
 
 
 def classifier(seeds: int, effort: Effort) -> Result:
