@@ -17,7 +17,7 @@ from sparring.data.clusters import unlabelled
 from sparring.judge import extractor_alone, judge_named, judge_of, self_judge
 from sparring.machine import Machine
 from sparring.metrics.evaluate import with_floor
-from sparring.metrics.features import Extractor, extract
+from sparring.metrics.features import Extractor, extract, pixels
 from sparring.nn.image import LARGEST, ConvEncoder
 from sparring.proofs.self_judge import probe, random_network, spearman
 from sparring.self_supervised import Config, Views, contrast, view
@@ -30,22 +30,24 @@ TRAIN, TEST = (DIGITS[split][torch.arange(len(DIGITS[split]))] for split in ("tr
 
 @pytest.fixture(scope="module")
 def learnt() -> Extractor:
-    """Features of the digits, from the cache of this session or trained for it: some seconds."""
-    return self_judge(DIGITS["train"], CPU, QUIET)
+    """Features of the digits, with half of the usual rounds: some seconds."""
+    config = replace(judge.numbers_alone(len(TRAIN["image"])), rounds=150)
+    encoder = judge.trained_alone(config, DIGITS["train"], CPU).requires_grad_(False)
+    return extractor_alone(encoder, DIGITS["train"].about, CPU.device)
 
 
 def seen(extractor: Extractor, images: Tensor) -> Tensor:
     return extract(extractor, images).features
 
 
-def test_a_line_reads_digits_from_features_that_saw_no_label(learnt: Extractor) -> None:
-    labels = TRAIN["label"], TEST["label"]
-
+def test_a_line_learns_digits_from_100_labels_where_it_had_none(learnt: Extractor) -> None:
     def known(extractor: Extractor) -> float:
-        return probe(seen(extractor, TRAIN["image"]), seen(extractor, TEST["image"]), *labels)
+        few = seen(extractor, TRAIN["image"][:100])
+        return probe(few, seen(extractor, TEST["image"]), TRAIN["label"][:100], TEST["label"])
 
-    assert known(learnt) > known(random_network(DIGITS["train"], CPU)) + 0.01
-    assert known(learnt) > 0.95
+    accuracy = known(learnt)
+    assert accuracy > known(random_network(DIGITS["train"], CPU)) + 0.05
+    assert accuracy > known(pixels()) + 0.05
 
 
 class NoLabels:
@@ -111,17 +113,18 @@ def test_it_judges_what_has_no_labels_and_is_large_enough(tmp_path: Path, monkey
 
 
 def test_sick_sets_are_told_from_held_out_ones(learnt: Extractor) -> None:
-    train, real = extract(learnt, TRAIN["image"]), extract(learnt, TEST["image"])
-    noise = (TEST["image"] + torch.randn(TEST["image"].shape) * 40).clamp(0, 255).byte()
-    few = TRAIN["image"][:20].repeat(20, 1, 1, 1)
+    train, some, real = (extract(learnt, x) for x in (TRAIN["image"], TRAIN["image"][:300], TEST["image"]))
+    generator = torch.Generator().manual_seed(0)
+    noise = (TEST["image"] + torch.randn(TEST["image"].shape, generator=generator) * 80).clamp(0, 255).byte()
+    few = TRAIN["image"][:20].repeat(15, 1, 1, 1)
     told = {
-        name: with_floor(extract(learnt, images), train, real, train)
-        for name, images in {"noise": noise, "few": few, "copies": TRAIN["image"][:360]}.items()
+        name: with_floor(extract(learnt, images), some, real, train)
+        for name, images in {"noise": noise, "few": few, "copies": TRAIN["image"][:300]}.items()
     }
     assert told["few"]["coverage"]["value"] < told["few"]["coverage"]["floor"] - 0.2
     assert told["copies"]["authentic share"]["value"] < 0.05
     assert told["copies"]["copying z"]["value"] < -5
-    assert told["noise"]["frechet distance"]["times_floor"] > 10
+    assert told["noise"]["kernel distance"]["value"] > 10
 
 
 def test_the_features_have_one_scale(learnt: Extractor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparring.config import UserError
 from sparring.nn.translate import PatchCritic, Pool, Translator, UNet
 
 
@@ -12,7 +13,7 @@ from sparring.nn.translate import PatchCritic, Pool, Translator, UNet
 def test_networks_keep_the_size_and_the_range(size: tuple[int, int]) -> None:
     x = torch.randn(2, 3, *size)
     for network in (Translator((3, *size), (1, *size), 8, 2), UNet((3, *size), (1, *size), 8)):
-        made = network(x)
+        made = network(x).detach()
         assert made.shape == (2, 1, *size)
         assert float(made.abs().max()) <= 1
 
@@ -23,14 +24,20 @@ def test_a_picture_is_translated_alike_alone_and_in_a_batch() -> None:
     assert torch.allclose(network(x)[:1], network(x[:1]), atol=1e-5)
 
 
-def test_a_score_depends_on_its_patch_only() -> None:
-    critic = PatchCritic((1, 64, 64), 8, 2, normalised=False)
-    x = torch.randn(1, 1, 64, 64, requires_grad=True)
+@pytest.mark.parametrize(("layers", "patch"), [(1, 16), (2, 34), (3, 70)])
+def test_a_score_depends_on_its_patch_only(layers: int, patch: int) -> None:
+    critic = PatchCritic((1, 128, 128), 4, layers, normalised=False)
+    x = torch.randn(1, 1, 128, 128, requires_grad=True)
     scores = critic(x)
-    assert scores.shape[2] > 8
-    (slope,) = torch.autograd.grad(scores[0, 0, 8, 8], x)
+    middle = scores.shape[2] // 2
+    (slope,) = torch.autograd.grad(scores[0, 0, middle, middle], x)
     touched = slope[0, 0].abs().sum(0).nonzero()
-    assert int(touched.max() - touched.min()) + 1 <= 34
+    assert int(touched.max() - touched.min()) + 1 == patch
+
+
+def test_a_u_net_says_which_sizes_it_takes() -> None:
+    with pytest.raises(UserError, match="power of 2"):
+        UNet((1, 25, 25), (1, 25, 25), 8)
 
 
 def test_the_pool_fills_then_swaps_half_and_is_state() -> None:

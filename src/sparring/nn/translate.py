@@ -83,9 +83,7 @@ class UNet(nn.Module):
         before, height, wide = source
         levels = depth(height, wide, 8, 1)
         if levels < 1:
-            raise UserError(
-                f"a U-Net halves pictures, and {height}x{wide} cannot be: use an even --size, best a power of 2"
-            )
+            raise UserError(f"a U-Net halves pictures, and {height}x{wide} cannot be: --size, a power of 2 best")
         widths = [min(8, 2**level) * width for level in range(levels)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for level, after in enumerate(widths):

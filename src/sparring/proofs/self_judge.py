@@ -121,7 +121,8 @@ def probe(train: Tensor, test: Tensor, learnt: Tensor, labels: Tensor) -> float:
         return Loss({"cross-entropy": F.cross_entropy(line(batch["point"]), batch["label"])})
 
     slower = linear_decay([optimizer], start=0.0, end=0.0)
-    play(Game({"line": line}, [Player("line", loss, optimizer)], on_round=slower), batches(source, 500, 0), Train(600))
+    game = Game({"line": line}, [Player("line", loss, optimizer)], on_round=slower)
+    play(game, batches(source, min(500, len(train)), seed=0), Train(600))
     with torch.no_grad():
         return float((line((test - mean) / deviation).argmax(1) == labels).float().mean())
 

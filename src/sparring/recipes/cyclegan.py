@@ -77,8 +77,8 @@ class Config:
 
 
 _PAPER = Config(
-    batch=1, width=64, blocks=9, critic_width=64, cycle=5.0, identity=2.5, average=0.0, generator=Adam(2e-4, 0.5, 0.999),
-    discriminator=Adam(2e-4, 0.5, 0.999), augment=Augment(flip=True),
+    batch=1, width=64, blocks=9, critic_width=64, cycle=5.0, identity=2.5, average=0.0,
+    generator=Adam(2e-4, 0.5, 0.999), discriminator=Adam(2e-4, 0.5, 0.999), augment=Augment(flip=True),
 )  # fmt: skip
 # the paper's least squares have no factor of 1/2, and ours do: half its weights of 10 and 5 are the same loss
 PRESETS: Mapping[str, Config] = {
