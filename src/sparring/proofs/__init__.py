@@ -62,6 +62,7 @@ PROOFS: Mapping[str, Entry] = {
     "self-judge": Entry("self_judge:proof", "the judge that reads no labels", ("dcgan", "cdcgan"), "9 min", _MNIST),
     "doctor": Entry("doctor:doctor", "90 runs, sick and healthy, under the doctor's eyes", (), "25 min", _MNIST),
     "rescue": Entry("doctor:rescue", "sick runs that go back to health by themselves", (), "15 min"),
+    "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
     "unpaired": Entry("translate:unpaired", "digits to inverted digits without pairs", ("cyclegan",), "15 min", _MNIST),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
