@@ -46,6 +46,7 @@ PROOFS: Mapping[str, Entry] = {
     "mnist-vae": Entry("ladder:vae", "MNIST, a convolutional VAE", ("vae",), "5 min", _MNIST),
     "mnist-vqvae": Entry("ladder:vqvae", "MNIST, discrete codes and their prior", ("vqvae",), "8 min", _MNIST),
     "mnist-vae-gan": Entry("ladder:vae_gan", "MNIST, errors in features", ("vae_gan",), "6 min", _MNIST),
+    "mnist-wgan": Entry("ladder:wgan", "MNIST by the earth mover's distance", ("wgan",), "5 min", _MNIST),
     "race-60": Entry("race:minute", "MNIST without labels in a minute by the clock", _RACE, "25 min", _MNIST),
     "race-300": Entry("race:five_minutes", "MNIST without labels in five minutes", _RACE, "90 min", _MNIST),
     "classifier": Entry("ladder:classifier", "99.2 % of MNIST's test set", ("classifier",), "4 min", _MNIST),

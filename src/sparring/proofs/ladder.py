@@ -44,6 +44,7 @@ RUNGS: Mapping[str, Rung] = {
     "cdcgan-51": Rung("cdcgan", "labels, 51 CPU seconds", {"rounds": 1430}, 51, 4.7),
     "cdcgan": Rung("cdcgan", "labels, 102 CPU seconds", {"rounds": 2870}, 102, 2.4),
     "cdcgan-204": Rung("cdcgan", "labels, 204 CPU seconds", {"rounds": 5740}, 204, 2.1, strict=True),
+    "wgan": Rung("wgan", "clipped weights, the quick preset", {"preset": "quick", "rounds": 600}),
     "ae": Rung("ae", "codes, and a Gaussian over them", {"rounds": 1000}),
     "vae": Rung("vae", "convolutional; the bound itself", {"rounds": 1500}),
     "vqvae": Rung("vqvae", "discrete codes, and the prior that writes them", {"rounds": 2000}, 180),
@@ -118,6 +119,7 @@ def measured(name: str, seeds: int, effort: Effort) -> Result:
 
 mlp_classic = partial(measured, "mlp-classic")
 mlp = partial(measured, "mlp")
+wgan = partial(measured, "wgan")
 dcgan_classic = partial(measured, "dcgan-classic")
 dcgan_plain = partial(measured, "dcgan-plain")
 dcgan_30 = partial(measured, "dcgan-30")

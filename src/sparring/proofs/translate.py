@@ -114,15 +114,15 @@ def paired(seeds: int, effort: Effort) -> Result:
         for seed in seeds_of(seeds):
             with tempfile.TemporaryDirectory() as folder:
                 run = session.train(
-                    "pix2pix", preset=preset, runs=folder, threads=1, seed=seed, snapshots=2, evaluate=False, quiet=True,
-                    width=16, critic_width=16, critic_layers=2, batch=32,
+                    "pix2pix", preset=preset, runs=folder, threads=1, seed=seed, snapshots=2, evaluate=False,
+                    quiet=True, width=16, critic_width=16, critic_layers=2, batch=32,
                     rounds=400 if effort == "full" else 10, **settings,
                 )  # fmt: skip
                 found.append(away(run.translate(edges)))
         target = "at most half of that" if preset == "tuned" else ""
         claims.append(Claim(name, "mean difference", found, 0, untouched / 2, target, reference=preset != "tuned"))
     text = (
-        "16x16 digits of MNIST from their Sobel edges, 2,000 of the test set, mean absolute difference to the truth as a "
-        "share of the range. The adversary costs some of it: see what each looks like."
+        "16x16 digits of MNIST from their Sobel edges, 2,000 of the test set, mean absolute difference to the truth as "
+        "a share of the range. The adversary costs some of it: see what each looks like."
     )
     return of_claims("paired", 205, "Translation with pairs: digits from their edges", text, claims)
