@@ -253,10 +253,15 @@ MOST_CLASSES = 0.85
 
 
 def dead(record: Record) -> Finding | None:
-    """Layers that no gradient reaches, while others learn."""
+    """Layers that no gradient reaches, while others learn; for a third of the run, because a collapse has them too."""
     for name in (n for n in record.series if n.endswith("/dead share")):
-        recent, player = _recent(record, name, LONG), name.partition("/")[0]
-        if recent is None or not LEAST_DEAD < min(recent.values) <= max(recent.values) < 1:
+        recent, player = _recent(record, name), name.partition("/")[0]
+        lasted = record.of(name).rounds[-1] - _since(record, name, lambda value: LEAST_DEAD < value < 1)
+        if (
+            recent is None
+            or lasted < 0.3 * record.total
+            or not LEAST_DEAD < min(recent.values) <= max(recent.values) < 1
+        ):
             continue
         return Finding(
             "dead layers",
