@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from sparring.config import UserError
+import sparring
+from sparring.config import UserError, read_json
 from sparring.data import About
 from sparring.engine import Train, start, train
 from sparring.metrics.likelihood import bounds, gaussian_kl, importance_bound, normal_log_density
@@ -183,6 +185,22 @@ def test_beta_follows_its_schedule() -> None:
         game.on_round(progress)
         loss = game.players[0].loss(batch)
         torch.testing.assert_close(loss.terms["divergence"].detach(), weight * loss.watch["kl"])
+
+
+def test_an_evaluation_gives_bounds_that_can_be_repeated_and_samples_are_of_their_seed(tmp_path: Path) -> None:
+    run = sparring.train(
+        "vae", data="digits", rounds=60, batch=32, width=8, threads=1, snapshots=1, runs=str(tmp_path), quiet=True
+    )
+    first = read_json(run.path / "evaluation.json")["metrics"]
+    again = sparring.load(run.path).evaluate()["metrics"]
+    elbo, nll = (next(row for name, row in first.items() if name.startswith(word)) for word in ("elbo", "nll"))
+    assert nll["value"] <= -elbo["value"]
+    assert (elbo["better"], nll["better"]) == ("higher", "lower")
+    assert nll["se"] > 0
+    assert 0 < first["reconstruction error"]["value"] < 1
+    assert again["elbo (bernoulli)"] == first["elbo (bernoulli)"]
+    assert "Lower bound on the log-probability" in (run.path / "report.html").read_text()
+    assert torch.equal(run.sample(4, seed=3), sparring.load(run.path).sample(4, seed=3))
 
 
 def test_a_codebook_lets_the_gradient_straight_through() -> None:
