@@ -83,7 +83,7 @@ def memorisation_distance(fake: Tensor, train: Tensor) -> Estimate:
     """
     fake, train = checked_pair(fake, train, "fake", "train")
     x, y = (torch.nn.functional.normalize(features.float(), dim=1) for features in (fake, train))
-    best = torch.cat([torch.mm(rows, y.T).abs().max(1).values for rows in torch.split(x, 256)])
+    best = torch.cat([torch.mm(rows, y.T).abs().max(1).values for rows in torch.split(x, 512)])
     return of_mean(1 - best.clamp(max=1))
 
 
