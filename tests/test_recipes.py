@@ -53,6 +53,10 @@ CASES = [
     ("cyclegan", "tuned", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "discogan", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "dualgan", {"data": "digits", "source": "inverted", "size": "16"}),
+    ("cut", "tuned", {"data": "digits", "source": "inverted", "size": "16"}),
+    ("cut", "fast", {"data": "digits", "source": "inverted", "size": "16"}),
+    ("stargan", "tuned", {"data": "digits"}),
+    ("stargan", "paper", {"data": "digits", "source": "inverted"}),
     ("ae", "tuned", {"data": "digits"}),
     ("ae", "dense", {"data": "digits"}),
     ("ae", "points", {"data": "ring"}),
@@ -63,7 +67,7 @@ CASES = [
     ("vae_gan", "tuned", {"data": "digits"}),
     ("classifier", "tuned", {"data": "digits"}),
 ]
-WITHOUT_PENALTIES = ("ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "classifier")
+WITHOUT_PENALTIES = ("ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "classifier")
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring train [RECIPE] [--data NAME|FOLDER|ZIP] [--any.field value]   train; results go to runs/
   sparring resume RUN                 go on with a run that was stopped
   sparring sample RUN [--label 7]     pictures from a trained run
-  sparring translate RUN FILES ...    pictures made from your own (pix2pix, cyclegan)
+  sparring translate RUN FILES ...    pictures made from your own (pix2pix, cyclegan, cut)
   sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
   sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change

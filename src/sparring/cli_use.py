@@ -68,17 +68,19 @@ def translate(arguments: Sequence[str]) -> None:
         path: positional(str),  # type: ignore[valid-type]
         files: positional(tuple[str, ...]),  # type: ignore[valid-type]
         out: str | None = None,
+        label: str | None = None,
         fit: Literal["crop", "pad", "stretch"] | None = None,
         seed: int = 0,
         checkpoint: Literal["final", "best"] = "final",
         trust: bool = False,
     ) -> None:
-        """Translate your own pictures by a run of pix2pix or cyclegan. Each is written as a PNG of the same name.
+        """Translate your own pictures by a run of pix2pix, cyclegan, cut or stargan. Each is written as a PNG of the same name.
 
         Args:
             path: The run's folder, e.g. runs/cyclegan-daisies-1.
             files: Pictures, or folders of them: of the kind that --source named in training.
             out: A folder; none: `translated` in the run's folder.
+            label: The domain to go to, for stargan: name or number of a class.
             fit: How another shape is brought to the size that the run was trained at; none is as in training.
             seed: Of the noise, for generators that have any.
             checkpoint: The end of training, or the best on the way there.
@@ -99,7 +101,7 @@ def translate(arguments: Sequence[str]) -> None:
             if isinstance(picture, str):
                 console.print(f"{name}: {picture}; passed over", style="yellow", markup=False)
                 continue
-            made = opened.translate(picture[None], seed)
+            made = opened.translate(picture[None], seed, label)
             place = target / f"{Path(name).with_suffix('')}.png"
             while place in written:  # x/1.png and x/1.jpg, or y/1.png
                 place = place.with_stem(f"{place.stem}-again")

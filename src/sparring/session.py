@@ -423,10 +423,16 @@ class Run:
             splits = open_data(self.plan.data)
             return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
 
-    def translate(self, pictures: Tensor, seed: int = 0) -> Tensor:
-        """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate."""
+    def translate(self, pictures: Tensor, seed: int = 0, label: str | int | None = None) -> Tensor:
+        """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate.
+
+        `label`: the domain to go to, by name or number, where a model has several.
+        """
         if self.model.game.given != ("source",):
             raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not translate; use pix2pix or cyclegan")
+        if label is None and self.about.classes:
+            raise UserError(f"label: {self.path} translates to any of {', '.join(self.about.classes)}; say which")
+        number = None if label is None else sampling.label_number(self.about, label)
         shape = self.about.source
         if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[1] != shape[0]:
             raise UserError(
@@ -435,7 +441,10 @@ class Run:
             )
         with isolated():
             torch.manual_seed(seed)
-            made = sampling.generate(self.model.game, self.model.modules, {"source": ready("source", pictures, None)})
+            drawn = {"source": ready("source", pictures, None)}
+            if number is not None:
+                drawn["label"] = torch.full((len(pictures),), number)
+            made = sampling.generate(self.model.game, self.model.modules, drawn)
             return sampling.finished(made, self.about)
 
     def had_better(self) -> bool:

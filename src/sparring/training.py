@@ -32,6 +32,8 @@ from sparring.game import Game
 from sparring.machine import Machine, peak_memory
 from sparring.runs import Events, Plan, duration, now, only_one, printable, read_config, write_config
 
+MOST_DOMAINS = 10
+"""Rows of a sheet of translations."""
 SNAPSHOT_SEED = 1
 
 
@@ -293,11 +295,18 @@ def snapshot(job: Job, events: Events) -> None:
 
 
 def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> tuple[int, int, Image]:
-    """(columns, rows, sheet): held-out sources, below each what is made of it, and the truth where there is one."""
+    """(columns, rows, sheet): held-out sources, below each what is made of it, and the truth where there is one.
+
+    Where there are several domains to go to, a row for each.
+    """
     rows = sampling.chosen(job.pool, count, SNAPSHOT_SEED)
-    made = sampling.generate(job.game, modules, sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool))
-    columns = job.pool[rows]
-    shown = [columns["source"], sampling.finished(made, job.about)]
+    drawn = sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool)
+    domains = range(min(len(job.about.classes), MOST_DOMAINS)) if "label" in drawn else [None]
+    columns, shown = job.pool[rows], [job.pool[rows]["source"]]
+    for domain in domains:
+        to = {} if domain is None else {"label": torch.full((count,), domain)}
+        made = sampling.generate(job.game, modules, {**drawn, **to})
+        shown.append(sampling.finished(made, job.about))
     if job.about.paired:
         shown.append(columns["image"])
     return 8, len(shown) * count // 8, show.below_each_other(shown, 8)

@@ -106,6 +106,12 @@ def unpaired(source: Source, seed: int = 0) -> Source:
     return Together(_described(source.about, source.about.source, "unpaired", False), source, _Sources(source), order)
 
 
+def domains(source: Source, seed: int = 0) -> Source:
+    """Pictures of several classes, each beside another picture of any class to be translated from."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+    return Together(_described(source.about, source.about.shape, "domains", False), source, source, order)
+
+
 @dataclass(frozen=True, eq=False)
 class _Sources:
     """The column `source` of a source as images of its own."""

@@ -37,6 +37,8 @@ RECIPES: Mapping[str, Entry] = {
     "r3": Entry("Huang et al. 2024", "relativistic, R1 and R2, residual networks without normalisation; pictures"),
     "pix2pix": Entry("Isola et al. 2017", "pictures from pictures, learnt from pairs"),
     "cyclegan": Entry("Zhu et al. 2017", "pictures from pictures without pairs; also DiscoGAN, DualGAN"),
+    "cut": Entry("Park et al. 2020", "the same one way only, by comparing places; half the networks"),
+    "stargan": Entry("Choi et al. 2018", "between any of many domains, by one translator"),
     "ae": Entry("Hinton and Salakhutdinov 2006; Ghosh et al. 2020", "codes that samples can be rebuilt from"),
     "vae": Entry("Kingma and Welling 2014", "a likelihood in nats, beta, importance weights; pictures or points"),
     "vqvae": Entry("van den Oord et al. 2017", "discrete codes, and a causal transformer that writes them; pictures"),
