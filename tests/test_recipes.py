@@ -48,6 +48,7 @@ CASES = [
     ("pacgan", "pictures", {"data": "digits"}),
     ("r3", "tiny", {"data": "digits"}),
     pytest.param("r3", "small", {"data": "digits"}, marks=pytest.mark.long),
+    ("text_to_image", "tuned", {"data": "shapes", "captions": "own", "size": "16"}),
     ("pix2pix", "tuned", {"data": "pictures", "source": "edges", "size": "32"}),
     ("pix2pix", "distance", {"data": "digits", "source": "inverted"}),
     ("cyclegan", "tuned", {"data": "digits", "source": "inverted", "size": "16"}),

@@ -32,6 +32,7 @@ from sparring.config import (
     to_json,
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
+from sparring.data.captions import tokens
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.loader import ready
 from sparring.data.views import HALF, VIEWS
@@ -455,20 +456,26 @@ class Run:
         number = int(kept[-1].stem.partition("-")[0])
         return dict(seen).get(number, math.inf) < CLEARLY * seen[-1][1]
 
-    def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0) -> Tensor:
+    def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0, caption: str | None = None) -> Tensor:
         """`n` samples of the averaged model: uint8 (n, C, H, W) pictures, or float32 (n, D) points.
 
-        The same (n, label, seed) give the same samples. `label` is a class's name or number.
+        The same arguments give the same samples. `label` is a class's name or number; `caption` what they are to
+        show, for models that were trained with captions (none: captions of held-out pictures).
         """
         if not isinstance(n, int) or not 1 <= n <= 10**7:
             raise UserError(f"n={n} must be a whole number from 1 to 10,000,000")
         if not isinstance(seed, int) or not 0 <= seed < 2**63:
             raise UserError(f"seed={seed} must be a whole number from 0 to 2^63 - 1")
         number = None if label is None else sampling.label_number(self.about, label)
+        if caption is not None and not self.about.caption:
+            raise UserError(f"caption={caption}: this model was trained without captions; train text_to_image")
+        said = None if caption is None else tokens([caption], self.about, strict=True)
         with isolated():
             torch.manual_seed(seed)  # for generators that add noise of their own
             pool = self.pool if self.model.game.given else None
             drawn = sampling.draw(self.model.game, n, seed, number, pool)
+            if said is not None:
+                drawn["caption"] = said.expand(n, -1)
             return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
 
     def evaluate(

@@ -302,12 +302,13 @@ def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> t
     rows = sampling.chosen(job.pool, count, SNAPSHOT_SEED)
     drawn = sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool)
     domains = range(min(len(job.about.classes), MOST_DOMAINS)) if "label" in drawn else [None]
-    columns, shown = job.pool[rows], [job.pool[rows]["source"]]
+    columns = job.pool[rows]
+    shown = [columns["source"]] if "source" in columns else []
     for domain in domains:
         to = {} if domain is None else {"label": torch.full((count,), domain)}
         made = sampling.generate(job.game, modules, {**drawn, **to})
         shown.append(sampling.finished(made, job.about))
-    if job.about.paired:
+    if job.about.paired or job.about.caption:
         shown.append(columns["image"])
     return 8, len(shown) * count // 8, show.below_each_other(shown, 8)
 

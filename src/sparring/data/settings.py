@@ -24,7 +24,10 @@ class Data:
     """What each picture is made from, for recipes that translate: a view of it (`edges`, `gray`, `inverted`,
     `small:2`, `small:4`), `left` where pictures show both side by side, or other data."""
     paired: bool = False
-    """Pictures of --source belong to those of --data one by one, in the order of their names."""
+    """Pictures of --source belong to those of --data one by one: by the names of their files, else by their order."""
+    captions: str | None = None
+    """What each picture shows, for text_to_image: `names` (of the files), a CSV, TSV or JSON file of `file, sentence`,
+    `classes`, or `own` for shapes."""
     test: float = 0.1
     """Share held out for judging, when the set has no test split of its own."""
     validation: float = 0.0

@@ -35,6 +35,7 @@ RECIPES: Mapping[str, Entry] = {
     "fgan": Entry("Nowozin et al. 2016", "any f-divergence, or your own convex f; pictures or points"),
     "pacgan": Entry("Lin et al. 2018", "judges packs of samples, against mode collapse; points or pictures"),
     "r3": Entry("Huang et al. 2024", "relativistic, R1 and R2, residual networks without normalisation; pictures"),
+    "text_to_image": Entry("Reed et al. 2016; Miyato and Koyama 2018", "pictures of what a sentence says"),
     "pix2pix": Entry("Isola et al. 2017", "pictures from pictures, learnt from pairs"),
     "cyclegan": Entry("Zhu et al. 2017", "pictures from pictures without pairs; also DiscoGAN, DualGAN"),
     "cut": Entry("Park et al. 2020", "the same one way only, by comparing places; half the networks"),
