@@ -82,8 +82,9 @@ def with_captions(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
     splits = opened(replace(settings, captions=None))
     said = {name: _sentences(split, settings) for name, split in splits.items()}
     kept = {name: [i for i, text in enumerate(texts) if words(text)] for name, texts in said.items()}
-    if any(len(rows) < 2 for rows in kept.values()):
-        raise UserError(f"captions={settings.captions} says something of fewer than two pictures of {settings.data}")
+    for name, rows in kept.items():
+        if not rows:
+            raise UserError(f"captions={settings.captions} says nothing of the {len(splits[name])} pictures of {name}")
     texts = {name: [said[name][row] for row in rows] for name, rows in kept.items()}
     counts = Counter(word for text in texts["train"] for word in words(text))
     length = min(MOST_WORDS, max(len(words(text)) for text in texts["train"]))

@@ -168,10 +168,8 @@ def _by_names(splits: Splits, others: Splits) -> Splits:
         keys = here[begin : begin + len(split)]
         begin += len(split)
         kept = [row for row, key in enumerate(keys) if key in place]
-        if len(kept) < 2:
-            raise UserError(
-                f"paired: {len(kept)} of the {len(split):,} pictures of {name} have a partner; 2 are needed"
-            )
+        if not kept:
+            raise UserError(f"paired: none of the {len(split):,} pictures of {name} has a partner of its name")
         base = split if len(kept) == len(split) else subset(split, torch.tensor(kept))
         order = torch.tensor([place[keys[row]] for row in kept])
         key = " ".join([*(other.about.sha256 for other in others.values()), str(order.tolist())])
