@@ -43,7 +43,7 @@ def test_unknown_words_are_one_number_or_named() -> None:
     row = tokens(["a purpel heart"], about)[0]
     assert row[1] == 1
     assert sentence(row, about) == "a ? heart"
-    with pytest.raises(UserError, match="'purpel' .did you mean 'purple'"):
+    with pytest.raises(UserError, match=r"'purpel' .did you mean 'purple'"):
         tokens(["a purpel heart"], about, strict=True)
     with pytest.raises(UserError, match="no words"):
         tokens(["..."], about, strict=True)
