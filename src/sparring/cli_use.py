@@ -9,19 +9,19 @@ from typing import Literal
 from rich.console import Console
 
 from sparring.config import UserError
-from sparring.flags import command, positional
+from sparring.flags import command, positional, text
 
 
 def sample(arguments: Sequence[str]) -> None:
     """Pictures from a trained run."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
         n: int = 64,
-        label: str | None = None,
-        caption: str | None = None,
+        label: text("CLASS") = None,  # type: ignore[valid-type]
+        caption: text("SENTENCE") = None,  # type: ignore[valid-type]
         seed: int = 0,
-        out: str | None = None,
+        out: text("PATH") = None,  # type: ignore[valid-type]
         separate: bool = False,
         checkpoint: Literal["final", "best"] = "final",
         trust: bool = False,
@@ -67,10 +67,10 @@ def translate(arguments: Sequence[str]) -> None:
     """Pictures from pictures."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
-        files: positional(tuple[str, ...]),  # type: ignore[valid-type]
-        out: str | None = None,
-        label: str | None = None,
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
+        files: positional(tuple[str, ...], "FILES"),  # type: ignore[valid-type]
+        out: text("PATH") = None,  # type: ignore[valid-type]
+        label: text("CLASS") = None,  # type: ignore[valid-type]
         fit: Literal["crop", "pad", "stretch"] | None = None,
         seed: int = 0,
         checkpoint: Literal["final", "best"] = "final",
