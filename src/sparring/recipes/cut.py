@@ -8,6 +8,9 @@
 
 No second translator and no way back: among all places of the source, the features of a place of G(x), taken by the
 first half of G itself, must be nearest to those of the same place. Half as many networks as cyclegan, and cheaper.
+
+One network sees both pictures, so that light stays light: where domains differ by inversion the contrast works against
+the adversary, and digits become what is between them (`sparring prove unpaired` has the figures). Use cyclegan there.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ class Config(Duel):
     """Channels of the generator at full size, doubling towards its small maps."""
     discriminator_width: int = 32
     """Channels of the discriminator's first layer."""
+    spectral: bool = True
+    """Spectral norm in the discriminator; without it, use a penalty."""
     text: int = 128
     """Features that a caption is read as."""
     mismatch: float = 1.0
@@ -60,7 +62,7 @@ def build(config: Config, about: About) -> Game:
     channels, height, width = about.shape
     shape, words = (channels, height, width), len(about.vocabulary)
     generator = TextGenerator(config.latent, shape, config.width, words, config.text)
-    discriminator = TextDiscriminator(shape, config.discriminator_width, words, config.text)
+    discriminator = TextDiscriminator(shape, config.discriminator_width, words, config.text, config.spectral)
     game = duel(config, about, generator, discriminator, condition="caption")
     objective, plain = resolve(config.objective, OBJECTIVES, "objective"), game.player("discriminator").loss
 
