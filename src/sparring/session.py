@@ -34,7 +34,7 @@ from sparring.config import (
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.loader import ready
-from sparring.data.views import HALF, VIEWS
+from sparring.data.views import HALF, view_named
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
@@ -303,7 +303,8 @@ def with_full_paths(plan: Plan) -> Plan:
 
     changed = {f.name: full(getattr(plan.model, f.name)) for f in dataclasses.fields(plan.model)}
     data, labels, other = plan.data.data, plan.data.labels, plan.data.source
-    if other is not None and other not in {*VIEWS, HALF, *NAMED} and Path(other).expanduser().exists():
+    named = other is None or other in {HALF, *NAMED} or view_named(other) is not None
+    if other is not None and not named and Path(other).expanduser().exists():
         other = str(Path(other).expanduser().resolve())
     if labels is not None and Path(labels).expanduser().is_file():  # else it may lie inside the folder or zip
         labels = str(Path(labels).expanduser().absolute())

@@ -297,7 +297,8 @@ def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> t
     rows = sampling.chosen(job.pool, count, SNAPSHOT_SEED)
     made = sampling.generate(job.game, modules, sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool))
     columns = job.pool[rows]
-    shown = [columns["source"], sampling.finished(made, job.about)]
+    source = columns["source"][:, :-1] if job.about.masked else columns["source"]  # the hole is gray: no need of the mask
+    shown = [source, sampling.finished(made, job.about)]
     if job.about.paired:
         shown.append(columns["image"])
     return 8, len(shown) * count // 8, show.below_each_other(shown, 8)

@@ -35,6 +35,8 @@ RECIPES: Mapping[str, Entry] = {
     "fgan": Entry("Nowozin et al. 2016", "any f-divergence, or your own convex f; pictures or points"),
     "pacgan": Entry("Lin et al. 2018", "judges packs of samples, against mode collapse; points or pictures"),
     "r3": Entry("Huang et al. 2024", "relativistic, R1 and R2, residual networks without normalisation; pictures"),
+    "superres": Entry("Ledig et al. 2017; Wang et al. 2018", "large pictures from small ones"),
+    "inpaint": Entry("Pathak et al. 2016; Yu et al. 2019", "what is missing in a picture, made from the rest"),
     "pix2pix": Entry("Isola et al. 2017", "pictures from pictures, learnt from pairs"),
     "cyclegan": Entry("Zhu et al. 2017", "pictures from pictures without pairs; also DiscoGAN, DualGAN"),
     "ae": Entry("Hinton and Salakhutdinov 2006; Ghosh et al. 2020", "codes that samples can be rebuilt from"),
