@@ -18,3 +18,10 @@ def positional(kind: type) -> Any:
     import tyro
 
     return Annotated[kind, tyro.conf.Positional]
+
+
+def aliased(kind: Any, letter: str) -> Any:
+    """A flag with a short name beside its own, such as `-o`."""
+    import tyro
+
+    return Annotated[kind, tyro.conf.arg(aliases=[letter])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -33,6 +33,7 @@ from sparring.config import (
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
+from sparring.data.holes import with_hole
 from sparring.data.loader import ready
 from sparring.data.views import HALF, view_named
 from sparring.engine import start
@@ -68,6 +69,7 @@ from sparring.runs import (
     write_config,
     write_json,
 )
+from sparring.tiles import by_tiles, tile_for
 from sparring.training import Job
 
 CLEARLY = 0.8
@@ -424,20 +426,57 @@ class Run:
             splits = open_data(self.plan.data)
             return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
 
-    def translate(self, pictures: Tensor, seed: int = 0) -> Tensor:
-        """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate."""
+    def translate(self, pictures: Tensor, seed: int = 0, whole: bool = False) -> Tensor:
+        """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate.
+
+        `whole`: of any size, by tiles of the size that the run was trained at, blended where they overlap.
+        """
+        return self._made(pictures, seed, self.about.source[1:] if whole else None)
+
+    def upscale(self, pictures: Tensor) -> Tensor:
+        """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s times as large as the run has learnt to make them.
+
+        `UserError` for runs whose sources are not smaller than their images.
+        """
+        if not self.about.source or self.about.source[1] >= self.about.shape[1]:
+            raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not enlarge; use superres")
+        return self._made(pictures, 0, tile_for(self.about.source[1:]))
+
+    def inpaint(self, pictures: Tensor, hole: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 of any size, and where they are missing, (N or 1, 1, H, W) bool -> the same, filled.
+
+        Known pixels stay as they are. What is filled is made from what lies within a tile: one as large as the pictures
+        of training, or a multiple of it. `UserError` for runs that were not trained on holes.
+        """
+        if not self.about.masked:
+            raise UserError(f"{self.path}: the recipe {self.plan.recipe} fills no holes; use inpaint")
+        if hole.dtype != torch.bool or hole.shape[1:] != (1, *pictures.shape[2:]):
+            raise UserError(
+                f"the hole is {hole.dtype} of shape {tuple(hole.shape)}; bool (N or 1, 1, {pictures.shape[2]}, "
+                f"{pictures.shape[3]}) is expected"
+            )
+        hole = hole.expand(len(pictures), -1, -1, -1)
+        made = self._made(with_hole(pictures, hole), 0, tile_for(self.about.source[1:]))
+        return torch.where(hole, made, pictures)
+
+    def _made(self, sources: Tensor, seed: int, tile: Sequence[int] | None) -> Tensor:
+        """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
         if self.model.game.given != ("source",):
             raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not translate; use pix2pix or cyclegan")
-        shape = self.about.source
-        if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[1] != shape[0]:
+        (channels, height, _), game, modules = self.about.source, self.model.game, self.model.modules
+        if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels:
             raise UserError(
-                f"pictures are {pictures.dtype} of shape {tuple(pictures.shape)}; uint8 (N, {shape[0]}, H, W) is "
-                "expected"
+                f"pictures are {sources.dtype} of shape {tuple(sources.shape)}; uint8 (N, {channels}, H, W) is expected"
             )
+
+        def made(x: Tensor) -> Tensor:
+            return sampling.generate(game, modules, {"source": x})
+
         with isolated():
             torch.manual_seed(seed)
-            made = sampling.generate(self.model.game, self.model.modules, {"source": ready("source", pictures, None)})
-            return sampling.finished(made, self.about)
+            x, factor = ready("source", sources, None), self.about.shape[1] // height
+            out = made(x) if tile is None else by_tiles(made, x, tile, factor)
+            return sampling.finished(out, self.about)
 
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""

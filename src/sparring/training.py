@@ -297,7 +297,9 @@ def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> t
     rows = sampling.chosen(job.pool, count, SNAPSHOT_SEED)
     made = sampling.generate(job.game, modules, sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool))
     columns = job.pool[rows]
-    source = columns["source"][:, :-1] if job.about.masked else columns["source"]  # the hole is gray: no need of the mask
+    source = (
+        columns["source"][:, :-1] if job.about.masked else columns["source"]
+    )  # the hole is gray: no need of the mask
     shown = [source, sampling.finished(made, job.about)]
     if job.about.paired:
         shown.append(columns["image"])

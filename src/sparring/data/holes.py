@@ -51,13 +51,16 @@ def free(images: Tensor) -> Tensor:
     """
     n, _, height, width = images.shape
     keys = [hashlib.sha256(image.contiguous().numpy().data).digest() for image in images.cpu()]
-    return torch.stack([strokes(height, width, int.from_bytes(key[:8], "big")) for key in keys]).view(n, 1, height, width)
+    return torch.stack([strokes(height, width, int.from_bytes(key[:8], "big")) for key in keys]).view(
+        n, 1, height, width
+    )
 
 
 def strokes(height: int, width: int, key: int) -> Tensor:
-    """(H, W) bool: strokes of a round brush that turns as it goes, until enough is covered. Yu et al. 2019, section 3.3.
+    """(H, W) bool: strokes of a round brush that turns as it goes, until enough is covered.
 
-    Brushes of 1/16 to 1/6 of the shorter side; between `LEAST` and `MOST` of the picture, give or take a stroke.
+    Yu et al. 2019, section 3.3. Brushes of 1/16 to 1/6 of the shorter side; between `LEAST` and `MOST` of the picture,
+    give or take a stroke.
     """
     by, side = random.Random(key), min(height, width)
     sheet = Image.new("1", (width, height))

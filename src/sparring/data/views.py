@@ -1,7 +1,7 @@
 """Two pictures per sample: `image`, which is to be made, and `source`, from which it is made.
 
-The source is a view of the picture itself (its edges, itself inverted, smaller, with a hole), the left half of a picture
-whose right half is the image, or a picture of another set: the one that belongs to it, or any.
+The source is a view of the picture itself (its edges, itself inverted, smaller, with a hole), the left half of a
+picture whose right half is the image, or a picture of another set: the one that belongs to it, or any.
 """
 
 from __future__ import annotations
@@ -55,14 +55,17 @@ def reduced(images: Tensor, factor: int) -> Tensor:
     """(N, C, H, W) uint8 -> (N, C, H / factor, W / factor): antialiased bicubic, as `small`, and left at that size."""
     height, width = images.shape[2:]
     if height % factor or width % factor:
-        raise UserError(f"source=reduced:{factor}: {height}x{width} is no multiple of {factor}; choose a --size that is")
+        raise UserError(
+            f"source=reduced:{factor}: {height}x{width} is no multiple of {factor}; choose a --size that is"
+        )
     size = (height // factor, width // factor)
     return F.interpolate(images.float(), size, mode="bicubic", antialias=True).round().clamp(0, 255).byte()
 
 
 def masked(images: Tensor, side: int | None = None) -> Tensor:
     """(N, C, H, W) uint8 -> (N, C + 1, H, W): a square hole in the middle, by default half as high and wide."""
-    return with_hole(images, square(*images.shape[2:], side).expand(len(images), 1, -1, -1))
+    hole = square(images.shape[2], images.shape[3], side)
+    return with_hole(images, hole.expand(len(images), -1, -1, -1))
 
 
 def masked_freely(images: Tensor) -> Tensor:

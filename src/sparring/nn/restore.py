@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -90,11 +91,12 @@ class _InResidual(nn.Module):
 
 
 class Filler(nn.Module):
-    """(N, C + 1, H, W), the last channel above 0 where the picture is missing -> (N, C, H, W): missing pixels made.
+    """(N, C + 1, H, W), the last channel above 0 where the picture is missing -> (N, C, H, W), about in [-1, 1].
 
-    Known pixels come out as they went in. Gated convolutions, which learn where to look away from the hole; twice down
-    (fewer where pictures are small), dilated residuals that see across it, and up with the maps of the way down. No
-    norm: statistics of a picture with a hole are not those of a picture. Yu et al. 2019, sections 3.1 and 3.2.
+    Missing pixels are made, known ones come out as they went in. Gated convolutions, which learn where to look away
+    from the hole; twice down (fewer where pictures are small), dilated residuals that see across it, and up with the
+    maps of the way down. No norm: statistics of a picture with a hole are not those of a picture. Yu et al. 2019,
+    sections 3.1 and 3.2.
     """
 
     def __init__(self, image: Sequence[int], width: int = 32, blocks: int = 4) -> None:
@@ -103,7 +105,7 @@ class Filler(nn.Module):
         levels = depth(height, wide, 2, 4)
         widths = [width * 2**level for level in range(levels + 1)]
         self.first = Gated(channels + 1, width, 5)
-        self.down = nn.ModuleList(Gated(a, b, 3, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(Gated(a, b, 3, 2) for a, b in pairwise(widths))
         self.middle = nn.ModuleList(Gated(widths[-1], widths[-1], 3, 1, 2 ** (1 + i % 3)) for i in range(blocks))
         self.up = nn.ModuleList(Gated(a + b, b, 3) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.last = nn.Conv2d(width, channels, 3, padding=1)
@@ -119,7 +121,7 @@ class Filler(nn.Module):
             h = h + block(h)
         for up in self.up:
             h = up(torch.cat([F.interpolate(h, scale_factor=2.0, mode="nearest"), maps.pop()], 1))
-        return torch.where(hole, torch.tanh(self.last(h)).float(), known)
+        return torch.where(hole, self.last(h).float(), known)  # no tanh: where most is black, L1 would drive it flat
 
 
 class Gated(nn.Module):
@@ -135,4 +137,4 @@ class Gated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
         features, gate = self.both(x).chunk(2, 1)
-        return F.elu(features) * torch.sigmoid(gate)  # type: ignore[no-any-return]
+        return F.elu(features) * torch.sigmoid(gate)

@@ -7,7 +7,7 @@
     generator         distance |image - G(source)|  +  adversarial x the objective  +  features |D's layers|
 
 The source's last channel says where the hole is. Known pixels are handed through, so that every loss is about the hole
-alone, and about how it joins. The distance alone (--preset distance) fills with the blurred mean of what could be there.
+alone, and about how it joins. The distance alone (--preset distance) fills with the blurred mean of what could be.
 Differences from Yu et al.: one network, without the coarse one before it and without attention to other places.
 """
 
@@ -40,7 +40,7 @@ def data(config: Config, source: Source) -> Source:
     """Pictures with holes are required."""
     if not source.about.masked:
         raise UserError(
-            f"--data {source.about.name} has no holes: add --source masked (a square), masked:14, or masked:free (strokes)"
+            f"--data {source.about.name} has no holes: add --source masked (a square) or masked:free (strokes)"
         )
     return source
 
