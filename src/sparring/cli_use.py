@@ -129,17 +129,17 @@ def upscale(arguments: Sequence[str]) -> None:
         from sparring.data.decode import MAX_PIXELS
 
         opened = _opened("upscale", path, files, trust, checkpoint)
-        about = opened.about
-        if not about.source:
+        factor = opened.factor
+        if factor < 2:
             raise UserError(f"{path}: the recipe {opened.written.recipe} does not enlarge; use superres")
 
         def made(picture: Tensor) -> Tensor | str:
-            pixels = picture[0].numel() * (about.shape[1] // about.source[1]) ** 2
+            pixels = picture[0].numel() * factor**2
             if pixels > MAX_PIXELS:
                 return f"{pixels / 1e6:.0f} megapixels would be more than the limit of {MAX_PIXELS // 10**6}"
             return opened.upscale(picture[None])[0]
 
-        given = _read(files, about.source, "whole")
+        given = _read(files, opened.about.source, "whole")
         _write(given, made, Path(out).expanduser() if out else Path(path) / "upscaled")
 
     command(run, arguments, "upscale")

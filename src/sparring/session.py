@@ -426,6 +426,11 @@ class Run:
             splits = open_data(self.plan.data)
             return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
 
+    @property
+    def factor(self) -> int:
+        """How many times larger than its sources its images are; 1 where they are alike, or there are no sources."""
+        return self.about.shape[1] // self.about.source[1] if self.about.source else 1
+
     def translate(self, pictures: Tensor, seed: int = 0, whole: bool = False) -> Tensor:
         """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate.
 
@@ -434,12 +439,12 @@ class Run:
         return self._made(pictures, seed, self.about.source[1:] if whole else None)
 
     def upscale(self, pictures: Tensor) -> Tensor:
-        """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s times as large as the run has learnt to make them.
+        """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s = `factor`.
 
         `UserError` for runs whose sources are not smaller than their images.
         """
-        if not self.about.source or self.about.source[1] >= self.about.shape[1]:
-            raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not enlarge; use superres")
+        if self.factor < 2:
+            raise UserError(f"{self.path}: the recipe {self.written.recipe} does not enlarge; use superres")
         return self._made(pictures, 0, tile_for(self.about.source[1:]))
 
     def inpaint(self, pictures: Tensor, hole: Tensor) -> Tensor:
@@ -463,7 +468,7 @@ class Run:
         """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
         if self.model.game.given != ("source",):
             raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not translate; use pix2pix or cyclegan")
-        (channels, height, _), game, modules = self.about.source, self.model.game, self.model.modules
+        channels, game, modules = self.about.source[0], self.model.game, self.model.modules
         if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels:
             raise UserError(
                 f"pictures are {sources.dtype} of shape {tuple(sources.shape)}; uint8 (N, {channels}, H, W) is expected"
@@ -474,8 +479,8 @@ class Run:
 
         with isolated():
             torch.manual_seed(seed)
-            x, factor = ready("source", sources, None), self.about.shape[1] // height
-            out = made(x) if tile is None else by_tiles(made, x, tile, factor)
+            x = ready("source", sources, None)
+            out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
             return sampling.finished(out, self.about)
 
     def had_better(self) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 from sparring.config import UserError, did_you_mean
 from sparring.data.holes import MASKED, free, square, with_hole
 from sparring.data.settings import Data
-from sparring.data.source import About, Source, Splits
+from sparring.data.source import About, Rows, Source, Splits, subset
 from sparring.data.tensors import height_and_width, recolored
 
 View = Callable[[Tensor], Tensor]
@@ -115,6 +115,32 @@ class Viewed:
             return {**columns, "source": self.view(images)}
         half = images.shape[3] // 2
         return {**columns, "image": images[..., half:], "source": images[..., :half]}
+
+
+def pictures_alone(source: Source) -> Source:
+    """The same images and labels, without what they are made from: as they were before there was a view."""
+    if isinstance(source, Viewed) and source.view is not None:
+        return source.base
+    if isinstance(source, Rows):
+        return subset(pictures_alone(source.source), source.rows)
+    return _Images(source) if source.about.source else source
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """A source without its column `source`."""
+
+    base: Source
+
+    @property
+    def about(self) -> About:
+        return self.base.about
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        return {name: column for name, column in self.base[index].items() if name != "source"}
 
 
 @dataclass(frozen=True, eq=False)
