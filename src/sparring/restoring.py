@@ -26,7 +26,7 @@ class Restoring:
     """Rounds, each a step of both."""
     batch: int = 32
     """Pictures per round."""
-    critic_width: int = 32
+    critic_width: int = 16
     """Channels of the critic's first layer."""
     critic_layers: int = 2
     """Strided convolutions of the critic: patches of 16, 34, 70 pixels for 1, 2, 3."""
@@ -34,6 +34,8 @@ class Restoring:
     """Any objective: see sparring train dcgan --help."""
     adversarial: float = 0.005
     """Weight of the objective in the network's loss; 0 trains without a critic."""
+    critic_after: float = 0.5
+    """Share of the run that the network learns by the distance alone, before there is a critic."""
     distance: float = 1.0
     """Weight of the mean absolute difference, in units of the data's range of [-1, 1]."""
     features: float = 0.0
@@ -50,6 +52,16 @@ class Restoring:
     """Changes of both pictures alike."""
 
 
+class _Clock:
+    """Whether the critic plays yet; a function of progress, so nothing of it needs to be saved."""
+
+    def __init__(self, config: Restoring) -> None:
+        self.rounds, self.start, self.playing = config.rounds, round(config.critic_after * config.rounds), False
+
+    def at(self, progress: float) -> None:
+        self.playing = round(progress * self.rounds) >= self.start
+
+
 @dataclass(frozen=True)
 class _Pair:
     """The losses of a network and a critic of what it makes beside what it was made from."""
@@ -58,6 +70,7 @@ class _Pair:
     objective: Objective
     network: nn.Module
     critic: PatchCritic
+    clock: _Clock
 
     def prepare(self, batch: Batch) -> dict[str, Tensor]:
         return {**batch, "made": self.network(batch["source"]).float()}
@@ -74,7 +87,7 @@ class _Pair:
     def network_loss(self, batch: Batch) -> Loss:
         source, image, made = batch["source"], batch["image"], batch["made"]
         config, terms = self.config, {"distance": self.config.distance * F.l1_loss(made, image)}
-        if config.adversarial or config.features:
+        if config.adversarial and self.clock.playing:
             fake = self.maps(source, made)
             with torch.no_grad():
                 real = self.maps(source, image)
@@ -95,13 +108,20 @@ def restoring(config: Restoring, about: About, network: nn.Module) -> Game:
     critic = PatchCritic(
         (about.source[0] + about.shape[0], *about.shape[1:]), config.critic_width, config.critic_layers, False, True
     )
-    pair = _Pair(config, objective, network, critic)
+    clock = _Clock(config)
+    pair = _Pair(config, objective, network, critic, clock)
     optimizers = config.generator.over(network.parameters()), config.discriminator.over(critic.parameters())
     modules: dict[str, nn.Module] = {"generator": network}
     players = [Player("generator", pair.network_loss, optimizers[0])]
     if config.adversarial:
         modules["critic"] = critic
-        players.insert(0, Player("discriminator", pair.critic_loss, optimizers[1]))
+        players.insert(0, Player("discriminator", pair.critic_loss, optimizers[1], start=clock.start))
+    falling = linear_decay(optimizers, config.decay, 0.0)
+
+    def on_round(progress: float) -> None:
+        clock.at(progress)
+        falling(progress)
+
     return Game(
         modules=modules,
         players=players,
@@ -110,5 +130,5 @@ def restoring(config: Restoring, about: About, network: nn.Module) -> Game:
         sample=lambda found, drawn: found["generator"](drawn["source"]).float().clamp(-1, 1),
         average=Average(config.average) if config.average else None,
         prepare=pair.prepare,
-        on_round=linear_decay(optimizers, config.decay, 0.0),
+        on_round=on_round,
     )

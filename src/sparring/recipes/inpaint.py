@@ -27,8 +27,8 @@ from sparring.restoring import Restoring, restoring
 class Config(Restoring):
     """Numbers of the filler and its critic."""
 
-    width: int = 24
-    """Channels of the network at full size, doubling with each halving."""
+    width: int = 32
+    """Channels of the network at half of the size, doubling with each halving."""
     blocks: int = 4
     """Dilated residuals at the smallest size."""
 

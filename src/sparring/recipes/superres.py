@@ -29,7 +29,7 @@ class Config(Restoring):
 
     width: int = 32
     """Channels of the network."""
-    blocks: int = 2
+    blocks: int = 1
     """Residuals in residuals, of three dense blocks each (ESRGAN: 23)."""
     growth: int = 16
     """Channels that each convolution of a dense block adds (ESRGAN: 32)."""
