@@ -14,12 +14,13 @@ Differences from Yu et al.: one network, without the coarse one before it and wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sparring.config import UserError
 from sparring.data.source import About, Source
 from sparring.game import Game
 from sparring.nn.restore import Filler
+from sparring.optimizers import Adam
 from sparring.restoring import Restoring, restoring
 
 
@@ -27,6 +28,8 @@ from sparring.restoring import Restoring, restoring
 class Config(Restoring):
     """Numbers of the filler and its critic."""
 
+    generator: Adam = field(default_factory=lambda: Adam(2e-3, 0.9, 0.99))
+    """Of the network."""
     width: int = 32
     """Channels of the network at half of the size, doubling with each halving."""
     blocks: int = 4

@@ -27,6 +27,8 @@ from sparring.restoring import Restoring, restoring
 class Config(Restoring):
     """Numbers of the upscaler and its critic."""
 
+    adversarial: float = 0.01
+    """Weight of the objective in the network's loss; 0 trains without a critic."""
     width: int = 32
     """Channels of the network."""
     blocks: int = 1
