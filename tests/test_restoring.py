@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -53,9 +54,13 @@ def test_without_an_adversary_there_is_no_critic_and_features_need_one() -> None
 
 def test_features_weigh_what_the_critics_layers_see() -> None:
     weights = {}
-    for weight in (1.0, 3.0):
-        game, data, _ = game_of(inpaint, "masked", critic_after=0.0, features=weight, rounds=4)
-        weights[weight] = losses(game, data, 1)[0]["generator/features"]
+    for weight, objective in ((1.0, "relativistic"), (3.0, "relativistic"), (0.0, "hinge"), (2.0, "hinge")):
+        changes = {"critic_after": 0.0, "features": weight, "objective": objective}
+        game, data, _ = game_of(inpaint, "masked", rounds=4, **changes)
+        values = losses(game, data, 1)[0]
+        assert math.isfinite(values["generator/objective"])
+        weights[weight] = values.get("generator/features", 0.0)
+    assert weights[0.0] == 0
     assert weights[3.0] == pytest.approx(3 * weights[1.0], rel=1e-5)
     assert weights[1.0] > 0
 

@@ -88,10 +88,11 @@ class _Pair:
         source, image, made = batch["source"], batch["image"], batch["made"]
         config, terms = self.config, {"distance": self.config.distance * F.l1_loss(made, image)}
         if config.adversarial and self.clock.playing:
-            fake = self.maps(source, made)
+            fake, paired = self.maps(source, made), self.objective.paired
             with torch.no_grad():
-                real = self.maps(source, image)
-            terms["objective"] = config.adversarial * self.objective.generator(real[-1], fake[-1]).mean()
+                real = self.maps(source, image) if paired or config.features else []
+            scores = real[-1] if paired else torch.full_like(fake[-1], torch.nan)
+            terms["objective"] = config.adversarial * self.objective.generator(scores, fake[-1]).mean()
             if config.features:
                 away = [F.l1_loss(f, r) for f, r in zip(fake[:-1], real[:-1], strict=True)]
                 terms["features"] = config.features * torch.stack(away).mean()
