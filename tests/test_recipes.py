@@ -48,6 +48,7 @@ CASES = [
     ("pacgan", "pictures", {"data": "digits"}),
     ("r3", "tiny", {"data": "digits"}),
     pytest.param("r3", "small", {"data": "digits"}, marks=pytest.mark.long),
+    ("text_to_image", "tuned", {"data": "shapes", "captions": "own", "size": "16"}),
     ("pix2pix", "tuned", {"data": "pictures", "source": "edges", "size": "32"}),
     ("pix2pix", "distance", {"data": "digits", "source": "inverted"}),
     ("superres", "tuned", {"data": "pictures", "source": "reduced:4", "size": "32", "color": "rgb"}),
@@ -57,6 +58,10 @@ CASES = [
     ("cyclegan", "tuned", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "discogan", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "dualgan", {"data": "digits", "source": "inverted", "size": "16"}),
+    ("cut", "tuned", {"data": "digits", "source": "inverted", "size": "16"}),
+    ("cut", "fast", {"data": "digits", "source": "inverted", "size": "16"}),
+    ("stargan", "tuned", {"data": "digits"}),
+    ("stargan", "paper", {"data": "digits", "source": "inverted"}),
     ("ae", "tuned", {"data": "digits"}),
     ("ae", "dense", {"data": "digits"}),
     ("ae", "points", {"data": "ring"}),
@@ -67,7 +72,9 @@ CASES = [
     ("vae_gan", "tuned", {"data": "digits"}),
     ("classifier", "tuned", {"data": "digits"}),
 ]
-WITHOUT_PENALTIES = ("ae", "vae", "vqvae", "vae_gan", "pix2pix", "superres", "inpaint", "cyclegan", "classifier")
+WITHOUT_PENALTIES = (
+    "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "classifier",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

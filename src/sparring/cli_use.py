@@ -26,6 +26,7 @@ def sample(arguments: Sequence[str]) -> None:
         path: positional(str),  # type: ignore[valid-type]
         n: int = 64,
         label: str | None = None,
+        caption: str | None = None,
         seed: int = 0,
         out: str | None = None,
         separate: bool = False,
@@ -38,6 +39,7 @@ def sample(arguments: Sequence[str]) -> None:
             path: The run's folder, e.g. runs/cdcgan-mnist-1.
             n: How many.
             label: Name or number of a class, for models trained with labels.
+            caption: What they are to show, for text_to_image, e.g. "a small red heart at the left".
             seed: Another seed gives other samples.
             out: A .png file for the sheet, or a folder with --separate; none: beside the run's report.
             separate: A file per sample instead of one sheet.
@@ -49,8 +51,8 @@ def sample(arguments: Sequence[str]) -> None:
         if out and not separate and Path(out).suffix.lower() != ".png":
             raise UserError(f"out={out} must end in .png; for a file per sample add --separate")
         opened = session.load(path, trust, checkpoint=checkpoint)
-        samples = opened.sample(n, label, seed)
-        named = "".join(c if c.isalnum() else "-" for c in label or "")  # a class may be called T-shirt/top
+        samples = opened.sample(n, label, seed, caption)
+        named = "".join(c if c.isalnum() else "-" for c in label or caption or "")  # a class may be T-shirt/top
         suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
         target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}.png")
         if opened.about.key != "image":
@@ -75,17 +77,19 @@ def translate(arguments: Sequence[str]) -> None:
         path: positional(str),  # type: ignore[valid-type]
         files: positional(tuple[str, ...]),  # type: ignore[valid-type]
         out: aliased(str | None, "-o") = None,  # type: ignore[valid-type]
+        label: str | None = None,
         fit: Literal["crop", "pad", "stretch", "whole"] | None = None,
         seed: int = 0,
         checkpoint: Which = "final",
         trust: bool = False,
     ) -> None:
-        """Translate your own pictures by a run of pix2pix or cyclegan. Each is written as a PNG of the same name.
+        """Translate your own pictures by a run of pix2pix, cyclegan, cut or stargan, each as a PNG of its name.
 
         Args:
             path: The run's folder, e.g. runs/cyclegan-daisies-1.
             files: Pictures, or folders of them: of the kind that --source named in training.
             out: A folder; none: `translated` in the run's folder.
+            label: The domain to go to, for stargan: name or number of a class.
             fit: How another shape is brought to the size that the run was trained at; none is as in training. whole
                 keeps the picture's own size, and goes over it by tiles.
             seed: Of the noise, for generators that have any.
@@ -99,7 +103,7 @@ def translate(arguments: Sequence[str]) -> None:
             raise UserError(f"{path} fills holes, and needs to know where they are: sparring inpaint {path} ...")
 
         def made(picture: Tensor) -> Tensor:
-            return opened.translate(picture[None], seed, whole=fit == "whole")[0]
+            return opened.translate(picture[None], seed, label, whole=fit == "whole")[0]
 
         given = _read(files, opened.about.source, fit or opened.written.data.fit)
         _write(given, made, Path(out).expanduser() if out else Path(path) / "translated")

@@ -166,8 +166,18 @@ def check_own(config: Duel, objective: Objective) -> None:
         raise UserError(f"objective={config.objective}: {told}") from error
 
 
-def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Module, pack: int = 1) -> Game:
-    """The game of these networks under these numbers; with `pack`, the discriminator takes so many samples at once."""
+def duel(
+    config: Duel,
+    about: About,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    pack: int = 1,
+    condition: str = "label",
+) -> Game:
+    """The game of these networks under these numbers.
+
+    With `pack`, the discriminator takes so many samples at once. `condition` is the column that both are told.
+    """
     objective = resolve(config.objective, OBJECTIVES, "objective")
     chosen = checked_penalties(config, about)
     if not isinstance(objective, Withheld):
@@ -200,6 +210,7 @@ def duel(config: Duel, about: About, generator: nn.Module, discriminator: nn.Mod
         share_fakes=config.share_fakes,
         average=averaging(config),
         on_round=steering(config, [config.generator, judge], optimizers, list(dials.values()), changes),
+        condition=condition,
     )
 
 

@@ -187,12 +187,14 @@ class _TwoPlayer:
     """Real and fake go through the discriminator in one pass."""
     generator_batch: int
     """Fakes in the generator's turn, as a multiple of the reals in the discriminator's."""
+    condition: str
+    """The column that both networks are told, where the batch has it."""
 
     def fakes(self, batch: Batch, multiple: int = 1) -> tuple[Tensor, Tensor | None]:
         """As many fakes as there are reals, times `multiple`, and their labels: those of the reals."""
-        real, label = batch[self.key], batch.get("label")
+        real, label = batch[self.key], batch.get(self.condition)
         if label is not None and multiple > 1:
-            label = label.repeat(multiple)
+            label = torch.cat([label] * multiple)
         return self.generator(self.latent.noise(multiple * len(real), real.device), label), label
 
     def prepare(self, batch: Batch) -> dict[str, Tensor]:
@@ -207,7 +209,7 @@ class _TwoPlayer:
         return out[: len(real)], out[len(real) :]
 
     def discriminator_loss(self, batch: Batch) -> Loss:
-        real, label = batch[self.key], batch.get("label")
+        real, label = batch[self.key], batch.get(self.condition)
         fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
         real_scores, fake_scores = self.scores(real, fake, label)
         terms = {"objective": self.objective.discriminator(real_scores, fake_scores).mean()}
@@ -224,7 +226,7 @@ class _TwoPlayer:
         often = 1 if self.lazy == 1 else self.lazy * self.steps
 
         def score(x: Tensor) -> Tensor:  # a penalty may look at several versions of every sample at once
-            repeated = None if label is None else label.repeat(len(x) // len(real))
+            repeated = None if label is None else torch.cat([label] * (len(x) // len(real)))
             out: Tensor = self.discriminator(x, repeated)
             return out
 
@@ -240,10 +242,10 @@ class _TwoPlayer:
 
     def penalty_loss(self, batch: Batch) -> Loss:
         fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
-        return Loss(self.penalty_terms(batch[self.key], fake, batch.get("label")))
+        return Loss(self.penalty_terms(batch[self.key], fake, batch.get(self.condition)))
 
     def generator_loss(self, batch: Batch) -> Loss:
-        real, label = batch[self.key], batch.get("label")
+        real, label = batch[self.key], batch.get(self.condition)
         fake, label = (batch["fake"], label) if "fake" in batch else self.fakes(batch, self.generator_batch)
         if self.objective.paired:
             real_scores, fake_scores = self.scores(real, fake, label)
@@ -252,9 +254,8 @@ class _TwoPlayer:
             real_scores = torch.full_like(fake_scores, torch.nan)
         return Loss({"objective": self.objective.generator(real_scores, fake_scores).mean()})
 
-    @staticmethod
-    def sample(modules: Mapping[str, Any], drawn: Batch) -> Tensor:
-        out: Tensor = modules["generator"](drawn["latent"], drawn.get("label"))
+    def sample(self, modules: Mapping[str, Any], drawn: Batch) -> Tensor:
+        out: Tensor = modules["generator"](drawn["latent"], drawn.get(self.condition))
         return out.float()
 
 
@@ -310,6 +311,7 @@ def two_player(
     together: bool | None = None,
     average: Average | HalfLife | None = None,
     on_round: Callable[[float], None] | None = None,
+    condition: str = "label",
 ) -> Game:
     """The common game. `generator(latent, label)` and `discriminator(x, label)`; label None when unconditional.
 
@@ -319,8 +321,8 @@ def two_player(
     fakes are not shared). `together` sends real and fake through the discriminator in one pass; None does so unless it
     has batch norm. `lazy` > 1 gives the penalties turns of their own, every so many rounds, weighing so much more
     (Karras et al. 2020, appendix B). `pack` samples are stacked on their channels and judged as one, unlabelled.
-    `after` follows each step that moves the discriminator. Raises `UserError` for a gradient
-    penalty on a discriminator with batch norm, and for lazy penalties under an objective of pairs.
+    `after` follows each step that moves the discriminator. `condition` is the column for `label`. Raises `UserError`
+    for a gradient penalty on a discriminator with batch norm, and for lazy penalties under an objective of pairs.
     """
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in discriminator.modules())
     _refuse_what_is_known_to_fail(objective, list(penalties or ()), lazy, has_batch_norm)
@@ -330,7 +332,7 @@ def two_player(
     together = not mixes if together is None else together
     pair = _TwoPlayer(
         generator, discriminator, latent, key, objective, dict(penalties or {}), lazy, discriminator_steps, pack,
-        together, generator_batch,
+        together, generator_batch, condition,
     )  # fmt: skip
     players = [
         Player("discriminator", pair.discriminator_loss, discriminator_optimizer, discriminator_steps, after=after)

@@ -32,6 +32,7 @@ from sparring.config import (
     to_json,
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
+from sparring.data.captions import tokens
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
 from sparring.data.loader import ready
@@ -431,12 +432,17 @@ class Run:
         """How many times larger than its sources its images are; 1 where they are alike, or there are no sources."""
         return self.about.shape[1] // self.about.source[1] if self.about.source else 1
 
-    def translate(self, pictures: Tensor, seed: int = 0, whole: bool = False) -> Tensor:
+    def translate(self, pictures: Tensor, seed: int = 0, label: str | int | None = None, whole: bool = False) -> Tensor:
         """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate.
 
-        `whole`: of any size, by tiles of the size that the run was trained at, blended where they overlap.
+        `label`: the domain to go to, by name or number, where a model has several. `whole`: pictures of any size, by
+        tiles of the size that the run was trained at, blended where they overlap.
         """
-        return self._made(pictures, seed, self.about.source[1:] if whole else None)
+        self._refuse_unless_translating()
+        if label is None and self.about.classes:
+            raise UserError(f"label: {self.path} translates to any of {', '.join(self.about.classes)}; say which")
+        number = None if label is None else sampling.label_number(self.about, label)
+        return self._made(pictures, seed, self.about.source[1:] if whole else None, number)
 
     def upscale(self, pictures: Tensor) -> Tensor:
         """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s = `factor`.
@@ -464,10 +470,13 @@ class Run:
         made = self._made(with_hole(pictures, hole), 0, tile_for(self.about.source[1:]))
         return torch.where(hole, made, pictures)
 
-    def _made(self, sources: Tensor, seed: int, tile: Sequence[int] | None) -> Tensor:
-        """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
+    def _refuse_unless_translating(self) -> None:
         if self.model.game.given != ("source",):
             raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not translate; use pix2pix or cyclegan")
+
+    def _made(self, sources: Tensor, seed: int, tile: Sequence[int] | None, label: int | None = None) -> Tensor:
+        """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
+        self._refuse_unless_translating()
         channels, game, modules = self.about.source[0], self.model.game, self.model.modules
         if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels:
             raise UserError(
@@ -475,7 +484,8 @@ class Run:
             )
 
         def made(x: Tensor) -> Tensor:
-            return sampling.generate(game, modules, {"source": x})
+            to = {} if label is None else {"label": torch.full((len(x),), label)}
+            return sampling.generate(game, modules, {"source": x, **to})
 
         with isolated():
             torch.manual_seed(seed)
@@ -491,20 +501,26 @@ class Run:
         number = int(kept[-1].stem.partition("-")[0])
         return dict(seen).get(number, math.inf) < CLEARLY * seen[-1][1]
 
-    def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0) -> Tensor:
+    def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0, caption: str | None = None) -> Tensor:
         """`n` samples of the averaged model: uint8 (n, C, H, W) pictures, or float32 (n, D) points.
 
-        The same (n, label, seed) give the same samples. `label` is a class's name or number.
+        The same arguments give the same samples. `label` is a class's name or number; `caption` what they are to
+        show, for models that were trained with captions (none: captions of held-out pictures).
         """
         if not isinstance(n, int) or not 1 <= n <= 10**7:
             raise UserError(f"n={n} must be a whole number from 1 to 10,000,000")
         if not isinstance(seed, int) or not 0 <= seed < 2**63:
             raise UserError(f"seed={seed} must be a whole number from 0 to 2^63 - 1")
         number = None if label is None else sampling.label_number(self.about, label)
+        if caption is not None and not self.about.caption:
+            raise UserError(f"caption={caption}: this model was trained without captions; train text_to_image")
+        said = None if caption is None else tokens([caption], self.about, strict=True)
         with isolated():
             torch.manual_seed(seed)  # for generators that add noise of their own
             pool = self.pool if self.model.game.given else None
             drawn = sampling.draw(self.model.game, n, seed, number, pool)
+            if said is not None:
+                drawn["caption"] = said.expand(n, -1)
             return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
 
     def evaluate(

@@ -32,6 +32,8 @@ from sparring.game import Game
 from sparring.machine import Machine, peak_memory
 from sparring.runs import Events, Plan, duration, now, only_one, printable, read_config, write_config
 
+MOST_DOMAINS = 10
+"""Rows of a sheet of translations."""
 SNAPSHOT_SEED = 1
 
 
@@ -293,17 +295,27 @@ def snapshot(job: Job, events: Events) -> None:
 
 
 def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> tuple[int, int, Image]:
-    """(columns, rows, sheet): held-out sources, below each what is made of it, and the truth where there is one."""
+    """(columns, rows, sheet): held-out sources, below each what is made of it, and the truth where there is one.
+
+    Where there are several domains to go to, a row for each.
+    """
     rows = sampling.chosen(job.pool, count, SNAPSHOT_SEED)
-    made = sampling.generate(job.game, modules, sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool))
+    drawn = sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool)
+    domains = range(min(len(job.about.classes), MOST_DOMAINS)) if "label" in drawn else [None]
     columns = job.pool[rows]
-    source = (
-        columns["source"][:, :-1] if job.about.masked else columns["source"]
-    )  # the hole is gray: no need of the mask
-    shown = [source, sampling.finished(made, job.about)]
-    if job.about.paired:
+    shown = [_seen(columns["source"], job.about)] if "source" in columns else []
+    for domain in domains:
+        to = {} if domain is None else {"label": torch.full((count,), domain)}
+        made = sampling.generate(job.game, modules, {**drawn, **to})
+        shown.append(sampling.finished(made, job.about))
+    if job.about.paired or job.about.caption:
         shown.append(columns["image"])
     return 8, len(shown) * count // 8, show.below_each_other(shown, 8)
+
+
+def _seen(source: torch.Tensor, about: About) -> torch.Tensor:
+    """A source as a picture: a hole shows gray, so its mask is not needed."""
+    return source[:, :-1] if about.masked else source
 
 
 def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.Tensor]]:

@@ -11,7 +11,7 @@ from PIL import Image
 from sparring.config import UserError
 from sparring.data import Data, open_data
 from sparring.data.loader import Augment, batches
-from sparring.data.views import edges, pictures_alone, small, unpaired
+from sparring.data.views import domains, edges, pictures_alone, small, unpaired
 
 ALL = torch.arange(20)
 
@@ -76,8 +76,8 @@ def test_pairs_of_unequal_numbers_are_refused_and_unknown_sources_named(folders:
     (folders[1] / "11.png").unlink()
     long = open_data(Data(data=second, source=first, size=16))["train"]
     assert len(long) == 11  # the longer of the two: no picture is never seen
-    with pytest.raises(UserError, match=r"paired: .*a has 11 pictures and .*b has 10"):
-        open_data(Data(data=first, source=second, paired=True, size=16))
+    with pytest.raises(UserError, match=r"paired: digits has 1,618 pictures and .*a has 11"):
+        open_data(Data(data="digits", source=first, paired=True, size=16))
     assert len(open_data(Data(data=first, source=second, size=16))["train"])
     with pytest.raises(UserError, match="source=edgs"):
         open_data(Data(source="edgs"))
@@ -85,6 +85,36 @@ def test_pairs_of_unequal_numbers_are_refused_and_unknown_sources_named(folders:
         open_data(Data(data="ring", source="edges"))
     with pytest.raises(UserError, match="too small"):
         open_data(Data(data=first, source="small:4", size=2))
+
+
+def test_pairs_go_by_name_whatever_is_missing_or_in_another_split(folders: tuple[Path, Path]) -> None:
+    first, second = folders
+    (second / "03.png").unlink()
+    (second / "05.png").rename(second / "05.bmp")  # another ending is the same name
+    splits = open_data(Data(data=str(first), source=str(second), paired=True, size=16, test=0.4))
+    assert sum(len(split) for split in splits.values()) == 11
+    for split in splits.values():
+        columns = split[torch.arange(len(split))]
+        assert torch.equal(columns["image"], 255 - columns["source"])
+    noted = [note for split in splits.values() for note in split.about.notes if "no partner" in note]
+    assert len(noted) == 1
+    assert noted[0].startswith("1 pictures of ")
+    for file in second.iterdir():
+        file.rename(file.with_stem(f"x{file.stem}"))
+    with pytest.raises(UserError, match=r"no file of the one set has the name .*00 is not in the second"):
+        open_data(Data(data=str(first), source=str(second), paired=True, size=16))
+
+
+def test_domains_lie_beside_pictures_of_any_domain() -> None:
+    plain = open_data(Data())["train"]
+    mixed = domains(plain)
+    assert (mixed.about.source, mixed.about.paired) == (plain.about.shape, False)
+    everything = torch.arange(len(plain))
+    columns = mixed[everything]
+    assert torch.equal(columns["label"], plain[everything]["label"])
+    totals = [columns[name].flatten(1).sum(1).sort().values for name in ("image", "source")]
+    assert torch.equal(*totals)
+    assert not torch.equal(columns["image"], columns["source"])
 
 
 def test_unpairing_keeps_both_sets_and_no_pair() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sparring.config import UserError, did_you_mean, is_outside, resolve
+from sparring.data.captions import with_captions
 from sparring.data.digits import open_digits
 from sparring.data.idx import open_idx
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
@@ -57,7 +58,12 @@ def open_data(settings: Data) -> dict[str, Source]:
         share = getattr(settings, name)
         if not 0 <= share < 1 or (name == "test" and share == 0):
             raise UserError(f"{name}={share} is not a share of the data; give a number between 0 and 1, such as 0.1")
-    splits = dict(_opened(settings) if settings.source is None else with_sources(settings, _opened))
+    if settings.source is not None and settings.captions is not None:
+        raise UserError(f"source={settings.source} and captions={settings.captions}: pictures are made from one")
+    if settings.captions is not None:
+        splits = dict(with_captions(settings, _opened))
+    else:
+        splits = dict(_opened(settings) if settings.source is None else with_sources(settings, _opened))
     if settings.validation:
         splits["train"], splits["validation"] = carve(splits["train"], settings.validation, seed=1)
     return splits

@@ -52,16 +52,16 @@ def from_folders(names: Sequence[str]) -> tuple[list[str] | None, str]:
     return classes, f"labels: {len(set(classes))} classes named by sub-folders"
 
 
-def parsed(text: str, where: str) -> dict[str, str]:
-    """File name -> label from the text of the JSON or CSV file called `where`."""
-    pairs = _json_pairs(text, where) if where.lower().endswith(".json") else _csv_pairs(text, where)
+def parsed(text: str, where: str, setting: str = "labels") -> dict[str, str]:
+    """File name -> label from the text of the JSON or CSV file called `where`, which `setting` names."""
+    pairs = _json_pairs(text, where, setting) if where.lower().endswith(".json") else _csv_pairs(text, where)
     labels: dict[str, str] = {}
     for name, label in pairs:
         name = name.strip().replace("\\", "/").removeprefix("./")
         if not label:
             continue  # reported with the pictures that have none
         if labels.setdefault(name, label) != label:
-            raise UserError(f"labels={where}: {name} has two labels, {labels[name]} and {label}; keep one")
+            raise UserError(f"{setting}={where}: {name} has two {setting}, {labels[name]} and {label}; keep one")
     return labels
 
 
@@ -69,18 +69,18 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object with its repeated names, which a dict would drop."""
 
 
-def _json_pairs(text: str, where: str) -> list[tuple[str, str]]:
+def _json_pairs(text: str, where: str, setting: str) -> list[tuple[str, str]]:
     try:
         values: Any = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"labels={where} is not valid JSON: {error}") from None
+        raise UserError(f"{setting}={where} is not valid JSON: {error}") from None
     if isinstance(values, _Pairs) and isinstance(dict(values).get("labels"), list):
         values = dict(values)["labels"]
     rows = list(values) if isinstance(values, list) else values
     if not isinstance(rows, list) or not all(_is_pair(row) for row in rows):
         raise UserError(
-            f'labels={where}: expected {{"a.png": "cat", ...}}, [["a.png", "cat"], ...] or '
-            f'{{"labels": [["a.png", 0], ...]}}, with a text or whole number for each label'
+            f'{setting}={where}: expected {{"a.png": "cat", ...}}, [["a.png", "cat"], ...] or '
+            f'{{"labels": [["a.png", 0], ...]}}, with a text or whole number for each picture'
         )
     return [(row[0], str(row[1])) for row in rows]
 

@@ -71,6 +71,7 @@ class MappedSource:
     images: Tensor
     rows: Tensor
     label: Tensor | None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -281,14 +282,16 @@ def _split_rows(path: Path, inner: Sequence[str], test: float) -> tuple[dict[str
 def _source(about: About, prepared: _Prepared, rows: Tensor, label: Tensor | None) -> Source:
     """One split: in memory, or, for a large set, rows of the mapped file under a hash of what made them."""
     chosen = None if label is None else label[rows]
+    root = labelling.common_folder(prepared.entry.names)
+    names = tuple(prepared.entry.names[row].removeprefix(root) for row in rows.tolist())
     if prepared.images.numel() <= IN_MEMORY:
         columns = {"image": prepared.images[rows]} | ({} if chosen is None else {"label": chosen})
-        return tensor_source(about, columns)
+        return tensor_source(about, columns, names)
     digest = hashlib.sha256(prepared.key.encode())
     for column in (rows, chosen):
         digest.update(b"" if column is None else column.numpy().tobytes())
     prior = class_prior(chosen, len(about.classes)) if chosen is not None else ()
-    return MappedSource(replace(about, sha256=digest.hexdigest(), prior=prior), prepared.images, rows, chosen)
+    return MappedSource(replace(about, sha256=digest.hexdigest(), prior=prior), prepared.images, rows, chosen, names)
 
 
 def _labels_text(path: Path, given: str) -> str:

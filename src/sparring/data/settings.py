@@ -25,7 +25,10 @@ class Data:
     `small:2`, `small:4` at its own size, `reduced:2`, `reduced:4`, `masked`, `masked:14`, `masked:free`), `left` where
     pictures show both side by side, or other data."""
     paired: bool = False
-    """Pictures of --source belong to those of --data one by one, in the order of their names."""
+    """Pictures of --source belong to those of --data one by one: by the names of their files, else by their order."""
+    captions: str | None = None
+    """What each picture shows, for text_to_image: `names` (of the files), a CSV, TSV or JSON file of `file, sentence`,
+    `classes`, or `own` for shapes."""
     test: float = 0.1
     """Share held out for judging, when the set has no test split of its own."""
     validation: float = 0.0

@@ -39,6 +39,10 @@ class About:
     """The last channel of `source` is a mask: 255 where the picture is missing, else 0."""
     paired: bool = False
     """Each image belongs to its source; else they lie beside each other by chance."""
+    caption: int = 0
+    """Words of the column `caption`, int64 (N, L), that images are made from; 0 where there is none."""
+    vocabulary: tuple[str, ...] = ()
+    """The words: 2 in `caption` is the first of them, 1 a word that is not among them, 0 no word."""
     notes: tuple[str, ...] = field(default=())
     """Sentences for the user: where it was found, its licence, what was left out and why."""
 
@@ -64,6 +68,8 @@ class TensorSource:
 
     about: About
     columns: Mapping[str, Tensor]
+    names: tuple[str, ...] = ()
+    """Of the files that the samples come from, below the folder that holds them all."""
 
     def __post_init__(self) -> None:
         lengths = {name: len(column) for name, column in self.columns.items()}
@@ -93,10 +99,16 @@ def class_prior(labels: Tensor, classes: int) -> tuple[float, ...]:
     return tuple((counts / counts.sum().clamp(min=1)).tolist())
 
 
-def tensor_source(about: About, columns: Mapping[str, Tensor]) -> TensorSource:
+def tensor_source(about: About, columns: Mapping[str, Tensor], names: tuple[str, ...] = ()) -> TensorSource:
     """A `TensorSource` whose hash and class shares are filled in from its columns."""
     prior = class_prior(columns["label"], len(about.classes)) if about.classes else ()
-    return TensorSource(replace(about, sha256=content_hash(columns), prior=prior), columns)
+    return TensorSource(replace(about, sha256=content_hash(columns), prior=prior), columns, names)
+
+
+def names_of(source: Source) -> tuple[str, ...]:
+    """Names of the files that its samples come from; empty where they come from none."""
+    names: tuple[str, ...] = getattr(source, "names", ())
+    return names
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +118,11 @@ class Rows:
     about: About
     source: Source
     rows: Tensor
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the rows' files."""
+        return tuple(names[row] for row in self.rows.tolist()) if (names := names_of(self.source)) else ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,7 +134,8 @@ class Rows:
 def subset(source: Source, index: Tensor) -> Source:
     """The rows named by (n,) `index`, as a source of its own with its own hash and class shares."""
     if isinstance(source, TensorSource):
-        return tensor_source(source.about, source[index])
+        names = tuple(source.names[row] for row in index.tolist()) if source.names else ()
+        return tensor_source(source.about, source[index], names)
     sha256 = hashlib.sha256(source.about.sha256.encode() + index.numpy().tobytes()).hexdigest()
     about, rows = source.about, Rows(source.about, source, index)
     if about.classes:

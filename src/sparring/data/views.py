@@ -7,9 +7,10 @@ picture whose right half is the image, or a picture of another set: the one that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePosixPath
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torch import Tensor
 from sparring.config import UserError, did_you_mean
 from sparring.data.holes import MASKED, free, square, with_hole
 from sparring.data.settings import Data
-from sparring.data.source import About, Rows, Source, Splits, subset
+from sparring.data.source import About, Rows, Source, Splits, names_of, subset
 from sparring.data.tensors import height_and_width, recolored
 
 View = Callable[[Tensor], Tensor]
@@ -169,6 +170,12 @@ def unpaired(source: Source, seed: int = 0) -> Source:
     return Together(_described(source.about, source.about.source, "unpaired", False), source, _Sources(source), order)
 
 
+def domains(source: Source, seed: int = 0) -> Source:
+    """Pictures of several classes, each beside another picture of any class to be translated from."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+    return Together(_described(source.about, source.about.shape, "domains", False), source, source, order)
+
+
 @dataclass(frozen=True, eq=False)
 class _Sources:
     """The column `source` of a source as images of its own."""
@@ -203,7 +210,64 @@ def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
     except UserError as error:
         hint = did_you_mean(said, list(VIEWS))
         raise UserError(f"source={said}: neither one of {', '.join([*VIEWS, HALF])} nor data: {error}{hint}") from None
+    if settings.paired and all(names_of(split) for split in (*splits.values(), *others.values())):
+        return _by_names(splits, {name: _pictures(other) for name, other in others.items()})
     return {name: _beside(split, _pictures(others[name]), settings.paired) for name, split in splits.items()}
+
+
+def _by_names(splits: Splits, others: Splits) -> Splits:
+    """Each picture beside the one of the other set whose file has its name, in whatever split that lies."""
+    every = [_keys(found.values()) for found in (splits, others)]
+    if any(len(set(keys)) < len(keys) for keys in every):  # a.png and a.jpg: then the endings count too
+        every = [_keys(found.values(), endings=True) for found in (splits, others)]
+    here, there = every
+    place = {key: row for row, key in enumerate(there)}
+    if not any(key in place for key in here):
+        raise UserError(
+            f"paired: no file of the one set has the name of one of the other: {here[0]} is not in the second, which "
+            f"begins with {there[0]}; leave --paired out for sets without pairs"
+        )
+    joined, begin, found = Joined(next(iter(others.values())).about, tuple(others.values())), 0, {}
+    for name, split in splits.items():
+        keys = here[begin : begin + len(split)]
+        begin += len(split)
+        kept = [row for row, key in enumerate(keys) if key in place]
+        if not kept:
+            raise UserError(f"paired: none of the {len(split):,} pictures of {name} has a partner of its name")
+        base = split if len(kept) == len(split) else subset(split, torch.tensor(kept))
+        order = torch.tensor([place[keys[row]] for row in kept])
+        key = " ".join([*(other.about.sha256 for other in others.values()), str(order.tolist())])
+        about, left = _described(base.about, joined.about.shape, key, True), len(split) - len(kept)
+        note = (f"{left} pictures of {name} have no partner of their name and are left out",) if left else ()
+        found[name] = Together(replace(about, notes=(*about.notes, *note)), base, joined, order)
+    return found
+
+
+def _keys(splits: Iterable[Source], endings: bool = False) -> list[str]:
+    names = [name for split in splits for name in names_of(split)]
+    return names if endings else [str(PurePosixPath(name).with_suffix("")) for name in names]
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Several sources, one behind the other."""
+
+    about: About
+    parts: tuple[Source, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        made, places, begin = list[dict[str, Tensor]](), list[Tensor](), 0
+        for part in self.parts:
+            mine = ((index >= begin) & (index < begin + len(part))).nonzero().squeeze(1)
+            if len(mine):
+                made.append(part[index[mine] - begin])
+                places.append(mine)
+            begin += len(part)
+        order = torch.cat(places).argsort()
+        return {name: torch.cat([columns[name] for columns in made])[order] for name in made[0]}
 
 
 def _pictures(split: Source) -> Source:

@@ -75,6 +75,7 @@ class Projection(nn.Module):
 
     def __init__(self, features: int, classes: int, wrap: Wrap) -> None:
         super().__init__()
+        self.features = features
         self.linear = wrap(nn.Linear(features, 1))
         # A linear map of the one-hot label rather than nn.Embedding: the same numbers, and it can be wrapped.
         self.embedding = wrap(nn.Linear(classes, features, bias=False)) if classes else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from sparring.config import UserError
 from sparring.nn.layers import normal_init, spectral_norm
@@ -43,6 +44,15 @@ class Translator(nn.Module):
         for _ in range(downs):
             layers += [nn.Conv2d(width, 2 * width, 3, 2, 1), norm(2 * width), nn.ReLU(inplace=True)]
             width *= 2
+        self.widths = [before]
+        """Channels of what `looked` gives beside the picture it makes."""
+        self.places: list[int] = []
+        for place, layer in enumerate(layers):
+            if isinstance(layer, nn.Conv2d) and place:
+                self.places.append(place)
+                self.widths.append(layer.out_channels)
+        self.places += [len(layers) + block for block in sorted({0, blocks // 2}) if block < blocks]
+        self.widths += [width] * (len(self.places) + 1 - len(self.widths))
         layers += [_Residual(width) for _ in range(blocks)]
         for _ in range(downs):
             layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1), norm(width // 2), nn.ReLU(inplace=True)]
@@ -53,7 +63,54 @@ class Translator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
         out: Tensor = self.body(x)
+        return self._bounded(x, out)
+
+    def looked(self, x: Tensor, made: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """What it makes, and the maps on the way: x, those after each halving, of the first and the middle block.
+
+        With `made` off it stops at the last of the maps and gives x for the picture.
+        """
+        h, maps = x, [x]
+        for place, layer in enumerate(self.body):
+            h = layer(h)
+            if place in self.places:
+                maps.append(h)
+                if not made and len(maps) == len(self.widths):
+                    return x, maps
+        return self._bounded(x, h), maps
+
+    def _bounded(self, x: Tensor, out: Tensor) -> Tensor:
         return torch.tanh(out + 2 * x if self.skip else out)
+
+
+class PatchContrast(nn.Module):
+    """How far the patches of two pictures are from being told to be at the same place. Park et al. 2020, equation 3.
+
+    At random places, each map of the one picture must be nearest to the same place of the other among all places of
+    that picture: cross-entropy of cosines over `temperature` after a network of two layers, the mean over maps.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], features: int = 256, places: int = 256, temperature: float = 0.07
+    ) -> None:
+        super().__init__()
+        self.places, self.temperature = places, temperature
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, features), nn.ReLU(), nn.Linear(features, features)) for width in widths
+        )
+        self.apply(normal_init(0.02))
+
+    def forward(self, made: Sequence[Tensor], source: Sequence[Tensor]) -> Tensor:
+        """(N, C, H, W) maps of each -> scalar. The source's are constants."""
+        losses = []
+        for head, query, key in zip(self.heads, made, source, strict=True):
+            count = query.shape[2] * query.shape[3]
+            rows = torch.randperm(count, device=query.device)[: self.places]
+            q, k = (normalize(head(maps.float().flatten(2)[..., rows].mT), dim=2) for maps in (query, key.detach()))
+            cosines = q @ k.detach().mT / self.temperature  # (N, places, places)
+            truth = torch.arange(len(rows), device=q.device).expand(len(q), -1)
+            losses.append(cross_entropy(cosines.flatten(0, 1), truth.flatten()))
+        return torch.stack(losses).mean()
 
 
 def _same(before: int, after: int, kernel: int) -> nn.Conv2d:
@@ -165,6 +222,46 @@ class PatchCritic(nn.Module):
             if isinstance(layer, nn.LeakyReLU):
                 found.append(x)
         return [*found, x]
+
+
+class ToDomain(nn.Module):
+    """A translator that is told the domain: (N, C, H, W), (N,) -> (N, C, H, W). Choi et al. 2018, section 3.1.
+
+    The domain joins the picture as one-hot channels; none is domain 0.
+    """
+
+    def __init__(self, shape: Sequence[int], domains: int, width: int = 64, blocks: int = 6) -> None:
+        super().__init__()
+        channels, *sides = shape
+        self.domains = domains
+        self.body = Translator((channels + domains, *sides), shape, width, blocks)
+
+    def forward(self, x: Tensor, domain: Tensor | None = None) -> Tensor:
+        """As the class says."""
+        domain = x.new_zeros(len(x), dtype=torch.int64) if domain is None else domain
+        planes = one_hot(domain, self.domains).to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+        out: Tensor = self.body(torch.cat([x, planes], 1))
+        return out
+
+
+class DomainCritic(nn.Module):
+    """(N, C, H, W) -> a score of every patch (N, 1, h, w), and logits of the domain (N, domains), from one body."""
+
+    def __init__(
+        self, shape: Sequence[int], domains: int, width: int = 64, layers: int = 3, normalised: bool = True
+    ) -> None:
+        super().__init__()
+        whole = PatchCritic(shape, width, layers, normalised).body
+        self.body, self.score = whole[:-1], whole[-1]
+        with torch.no_grad():
+            _, maps, *sides = self.body(torch.zeros(1, *shape)).shape
+        self.domain = nn.Conv2d(maps, domains, sides)
+        self.domain.apply(normal_init(0.02))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As the class says."""
+        h = self.body(x)
+        return self.score(h), self.domain(h).flatten(1)
 
 
 class Pool(nn.Module):

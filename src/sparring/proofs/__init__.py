@@ -66,7 +66,13 @@ PROOFS: Mapping[str, Entry] = {
     "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
     "superres": Entry("restore:superres", "28x28 digits from 7x7", ("superres",), "8 min", _MNIST),
     "inpaint": Entry("restore:inpaint", "digits without their middle", ("inpaint",), "8 min", _MNIST),
-    "unpaired": Entry("translate:unpaired", "digits to inverted digits without pairs", ("cyclegan",), "15 min", _MNIST),
+    "unpaired": Entry(
+        "translate:unpaired",
+        "digits to inverted digits without pairs",
+        ("cyclegan", "cut", "stargan"),
+        "20 min",
+        _MNIST,
+    ),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

@@ -24,6 +24,7 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from sparring.average import Average
 from sparring.config import UserError, resolve
+from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.data.views import unpaired
@@ -152,7 +153,7 @@ def data(config: Config, source: Source) -> Source:
         raise UserError(
             f"--data {source.about.name} has one domain, and cyclegan translates from another: name it with --source"
         )
-    return unpaired(source) if source.about.paired else source
+    return unlabelled(unpaired(source) if source.about.paired else source)
 
 
 def build(config: Config, about: About) -> Game:

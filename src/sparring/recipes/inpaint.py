@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sparring.config import UserError
+from sparring.data.clusters import unlabelled
 from sparring.data.source import About, Source
 from sparring.game import Game
 from sparring.nn.restore import Filler
@@ -45,7 +46,7 @@ def data(config: Config, source: Source) -> Source:
         raise UserError(
             f"--data {source.about.name} has no holes: add --source masked (a square) or masked:free (strokes)"
         )
-    return source
+    return unlabelled(source)
 
 
 def build(config: Config, about: About) -> Game:

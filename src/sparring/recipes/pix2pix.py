@@ -22,6 +22,7 @@ from torch.nn.functional import l1_loss
 
 from sparring.average import Average
 from sparring.config import UserError, resolve
+from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player, linear_decay
@@ -113,7 +114,7 @@ def data(config: Config, source: Source) -> Source:
             f"--data {source.about.name} has no pairs, and pix2pix needs them: --source edges (or another view), "
             "--source left for pictures side by side, --source FOLDER --paired; else the recipe cyclegan"
         )
-    return source
+    return unlabelled(source)
 
 
 def build(config: Config, about: About) -> Game:

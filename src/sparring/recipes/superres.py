@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparring.config import UserError
+from sparring.data.clusters import unlabelled
 from sparring.data.source import About, Source
 from sparring.game import Game
 from sparring.nn.restore import Upscaler, factor_of
@@ -46,7 +47,7 @@ def data(config: Config, source: Source) -> Source:
     if not about.source or not about.paired:
         raise UserError(f"--data {about.name} has no small pictures beside it: add --source reduced:4 or reduced:2")
     factor_of(about.source, about.shape)
-    return source
+    return unlabelled(source)
 
 
 def build(config: Config, about: About) -> Game:

@@ -1,0 +1,153 @@
+"""A sentence beside every picture: the column `caption`, numbers of the words in it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import torch
+from torch import Tensor
+
+from sparring.config import UserError, did_you_mean
+from sparring.data import shapes
+from sparring.data.labels import is_picture, parsed
+from sparring.data.settings import Data
+from sparring.data.source import About, Source, Splits, names_of, subset
+
+MOST_WORDS = 32
+"""Of a sentence; later ones are not read."""
+_UNKNOWN = 1
+_FIRST = 2  # 0 is no word
+_WORD = re.compile(r"[^\W_]+")
+
+
+def words(sentence: str) -> list[str]:
+    """What a sentence is read as: its runs of letters and digits, in small letters."""
+    return _WORD.findall(sentence.lower())
+
+
+def tokens(sentences: Iterable[str], about: About, strict: bool = False) -> Tensor:
+    """Of n sentences (n, L) int64: 0 is no word, 1 one that training did not show, 2 the first of the vocabulary.
+
+    `strict`: such a word is a `UserError` that names it.
+    """
+    number = {word: index + _FIRST for index, word in enumerate(about.vocabulary)}
+    made = []
+    for sentence in sentences:
+        said = words(sentence)[: about.caption]
+        unknown = [word for word in said if word not in number]
+        if strict and (unknown or not said):
+            if not said:
+                raise UserError(f"caption='{sentence}' has no words")
+            hint = did_you_mean(unknown[0], list(number))
+            raise UserError(f"caption='{sentence}': training never showed the word '{unknown[0]}'{hint}")
+        row = [number.get(word, _UNKNOWN) for word in said]
+        made.append(row + [0] * (about.caption - len(row)))
+    return torch.tensor(made, dtype=torch.int64).reshape(-1, about.caption)
+
+
+def sentence(row: Tensor, about: About) -> str:
+    """(L,) -> its words."""
+    found = [about.vocabulary[i - _FIRST] if i >= _FIRST else "?" for i in row.tolist() if i]
+    return " ".join(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Captioned:
+    """A source with the column `caption`."""
+
+    about: About
+    base: Source
+    caption: Tensor
+    """(n, L) as `tokens` gives."""
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        return {**self.base[index], "caption": self.caption[index]}
+
+
+def with_captions(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
+    """The splits of `settings.data` with what `settings.captions` says of each picture; those of none are left out.
+
+    The vocabulary is that of the training split.
+    """
+    splits = opened(replace(settings, captions=None))
+    said = {name: _sentences(split, settings) for name, split in splits.items()}
+    kept = {name: [i for i, text in enumerate(texts) if words(text)] for name, texts in said.items()}
+    for name, rows in kept.items():
+        if not rows:
+            raise UserError(f"captions={settings.captions} says nothing of the {len(splits[name])} pictures of {name}")
+    texts = {name: [said[name][row] for row in rows] for name, rows in kept.items()}
+    counts = Counter(word for text in texts["train"] for word in words(text))
+    length = min(MOST_WORDS, max(len(words(text)) for text in texts["train"]))
+    found = {}
+    for name, split in splits.items():
+        rows = kept[name]
+        base = split if len(rows) == len(split) else subset(split, torch.tensor(rows))
+        about = replace(base.about, vocabulary=tuple(sorted(counts)), caption=length)
+        column = tokens(texts[name], about)
+        sha256 = hashlib.sha256(f"{about.sha256} captions".encode() + column.numpy().tobytes()).hexdigest()
+        left = len(split) - len(rows)
+        note = (f"{left} pictures of {name} have no caption and are left out",) if left else ()
+        about = replace(about, sha256=sha256 if about.sha256 else "", notes=(*about.notes, *note))
+        found[name] = Captioned(about, base, column)
+    return found
+
+
+def _sentences(split: Source, settings: Data) -> list[str]:
+    """One for each sample; empty where there is none."""
+    said, about = settings.captions, split.about
+    assert said is not None
+    if said == "own":
+        columns = split[torch.arange(1)]
+        if "factors" not in columns:
+            raise UserError(f"captions=own: {about.name} has no sentences of its own; only shapes has")
+        return shapes.captions(split[torch.arange(len(split))]["factors"])
+    if said == "classes":
+        if not about.classes:
+            raise UserError(f"captions=classes: {about.name} has no classes")
+        return [about.classes[label] for label in split[torch.arange(len(split))]["label"].tolist()]
+    names = names_of(split)
+    if not names:
+        raise UserError(f"captions={said}: {about.name} has no files; use own for shapes, or classes")
+    if said == "names":
+        return [PurePosixPath(name).stem for name in names]
+    return _matched(_read(said), names, said)
+
+
+def _read(path: str) -> Mapping[str, str]:
+    """File name -> sentence of a CSV, TSV or JSON file; further columns of a table are not read."""
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"captions={path}: neither names, classes, own nor a file that can be read: {error}") from None
+    if path.lower().endswith(".json"):
+        return parsed(text, path, "captions")
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter="\t" if "\t" in text else ",") if row]
+    except csv.Error as error:
+        raise UserError(f"captions={path} is not a valid table: {error}") from None
+    if rows and not is_picture(rows[0][0].strip()):  # a header
+        rows = rows[1:]
+    if any(len(row) < 2 for row in rows):
+        raise UserError(f"captions={path}: each line needs a file's name and, after a comma or tab, a sentence")
+    return {row[0].strip().replace("\\", "/").removeprefix("./"): row[1] for row in rows}
+
+
+def _matched(given: Mapping[str, str], names: Sequence[str], where: str) -> list[str]:
+    """By the whole name, or by the bare one."""
+    found = [given.get(name, given.get(PurePosixPath(name).name, "")) for name in names]
+    if not any(found):
+        raise UserError(
+            f"captions={where} names none of the pictures: it begins with {next(iter(given), 'nothing')}, the pictures "
+            f"with {names[0]}"
+        )
+    return found
