@@ -181,6 +181,8 @@ def test_inpaint_fills_what_a_mask_or_a_colour_names_and_nothing_else(
     assert "it is 70x90 and the mask 9x9; passed over" in " ".join(capsys.readouterr().err.split())
     assert run(*inpaint, str(tmp_path / "gray.png"), "--mask", "no-such-file.png") == 2
     assert "neither a file here nor a colour" in capsys.readouterr().err
+    assert run(*inpaint, str(tmp_path / "gray.png")) == 2
+    assert "what is missing: --mask FILE" in " ".join(capsys.readouterr().err.split())
     assert run("inpaint", str(restorers / "superres"), str(tmp_path / "gray.png"), "--mask", "magenta") == 2
     assert "fills no holes; use inpaint" in capsys.readouterr().err
     assert run("translate", str(restorers / "inpaint"), str(tmp_path / "gray.png")) == 2

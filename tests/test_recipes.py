@@ -34,6 +34,7 @@ CASES = [
     pytest.param("dcgan", "radford", {"data": "pictures"}, marks=pytest.mark.long),
     ("cdcgan", "tuned", {"data": "digits"}),
     ("cdcgan", "concatenation", {"data": "digits"}),
+    ("cdcgan", "classifier", {"data": "digits"}),
     ("wgan", "classic", {"data": "digits"}),
     ("wgan", "quick", {"data": "ring"}),
     ("wgan_gp", "tuned", {"data": "digits"}),
@@ -360,3 +361,35 @@ def test_no_recipe_narrows_a_number_that_may_be_a_schedule() -> None:
         for f in dataclasses.fields(config) if issubclass(config, Duel) else ():
             if base.get(f.name) == "Number":
                 assert f.type == "Number", f"{name}.{f.name} is {f.type}"
+
+
+def test_labels_that_are_dropped_become_a_class_of_their_own(pictures: Path, tmp_path: Path) -> None:
+    plan, source = plan_of("cdcgan", "tuned", {"data": "digits"}, pictures)
+    plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, label_dropout=0.25, batch=500))
+    job = job_of(plan, source, tmp_path)
+    stream = training.stream(plan, source, CPU, 0)
+    first, second, third, again = (next(stream)["label"] for _ in range(4))  # three batches are an epoch
+    every = torch.cat([first, second, third])
+    assert int(every.max()) == 10
+    assert float((every == 10).float().mean()) == pytest.approx(0.25, abs=0.04)
+    assert not torch.equal(first, again)
+    play(job, 1)
+    drawn = sampling.draw(job.game, 4, 0, label=10)
+    modules = sampling.for_sampling(job.game, job.state, latents=16)
+    without = sampling.generate(job.game, modules, drawn)
+    assert not torch.equal(without, sampling.generate(job.game, modules, {**drawn, "label": torch.zeros(4).long()}))
+    wrong = dataclasses.replace(plan, model=dataclasses.replace(plan.model, label_dropout=1.0))
+    with pytest.raises(UserError, match=r"label_dropout=1.0 must be"):
+        job_of(wrong, source, tmp_path)
+
+
+def test_a_discriminator_that_reads_labels_says_what_is_known_of_it(pictures: Path, tmp_path: Path) -> None:
+    plan, source = plan_of("cdcgan", "classifier", {"data": "digits"}, pictures)
+    job = job_of(plan, source, tmp_path)
+    assert "Odena et al. 2017" in job.game.notes[0]
+    losses = play(job, 2)
+    assert losses["discriminator/class"] > 0
+    assert losses["generator/class"] > 0
+    changed = dataclasses.replace(plan, model=dataclasses.replace(plan.model, share_fakes=False))
+    with pytest.raises(UserError, match="share_fakes"):
+        job_of(changed, source, tmp_path)

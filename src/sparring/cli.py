@@ -158,7 +158,7 @@ def taken(arguments: list[str], flag: str) -> str | None:
 def resume(arguments: Sequence[str]) -> None:
     """Go on with a run."""
 
-    def run(path: positional(str)) -> None:  # type: ignore[valid-type]
+    def run(path: positional(str, "RUN")) -> None:  # type: ignore[valid-type]
         """Go on with a run that was stopped or killed, from its last good checkpoint.
 
         Args:
@@ -174,7 +174,7 @@ def resume(arguments: Sequence[str]) -> None:
 def report(arguments: Sequence[str]) -> None:
     """Write a run's page."""
 
-    def run(path: positional(str)) -> None:  # type: ignore[valid-type]
+    def run(path: positional(str, "RUN")) -> None:  # type: ignore[valid-type]
         """Write report.html (one file, no network needed), grid.png and learning.gif into the run's folder.
 
         Args:
@@ -206,7 +206,7 @@ def prove(arguments: Sequence[str]) -> None:
     from sparring.proofs import PROOFS, check
 
     def run(
-        names: positional(tuple[str, ...]) = (),  # type: ignore[valid-type]
+        names: positional(tuple[str, ...], "NAME") = (),  # type: ignore[valid-type]
         full: bool = False,
         seeds: int = 3,
         into: str = "proofs",

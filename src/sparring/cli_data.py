@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from sparring.config import UserError, did_you_mean
-from sparring.flags import command, positional
+from sparring.flags import command, positional, text
 from sparring.runs import printable
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def listed() -> None:
 
 
 def inspect(
-    path: positional(str),  # type: ignore[valid-type]
-    size: str | None = None,
+    path: positional(str, "PATH|NAME"),  # type: ignore[valid-type]
+    size: text("SIZE") = None,  # type: ignore[valid-type]
     color: Literal["auto", "gray", "rgb", "rgba"] = "auto",
     fit: Literal["crop", "pad", "stretch"] = "crop",
-    labels: str | None = None,
+    labels: text("FILE") = None,  # type: ignore[valid-type]
     test: float = 0.1,
-    sheet: str | None = None,
+    sheet: text("FILE") = None,  # type: ignore[valid-type]
     json: bool = False,
 ) -> None:
     """Look at everything in a set and say what is wrong with it, by what numbers, and what to change.

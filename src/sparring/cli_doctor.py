@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from sparring.config import UserError
-from sparring.flags import command, positional
+from sparring.flags import command, positional, text
 from sparring.runs import printable
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ def diagnose(arguments: Sequence[str]) -> None:
     """What is wrong with a training."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
-        round: str | None = None,
-        d_loss: str | None = None,
-        g_loss: str | None = None,
-        score: str | None = None,
+        path: positional(str, "RUN|LOG"),  # type: ignore[valid-type]
+        round: text("COLUMN") = None,  # type: ignore[valid-type]
+        d_loss: text("COLUMN") = None,  # type: ignore[valid-type]
+        g_loss: text("COLUMN") = None,  # type: ignore[valid-type]
+        score: text("COLUMN") = None,  # type: ignore[valid-type]
     ) -> None:
         """Say what is, or was, wrong with a training: a run of ours, or the log of any other program. JSON on stdout.
 

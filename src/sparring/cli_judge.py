@@ -12,21 +12,21 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.config import UserError
-from sparring.flags import command, positional
+from sparring.flags import command, positional, text
 
 
 def evaluate(arguments: Sequence[str]) -> None:
     """Judge a run, or pictures."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
-        split: str | None = None,
+        path: positional(str, "RUN|FOLDER|ZIP|NPZ"),  # type: ignore[valid-type]
+        split: text("NAME") = None,  # type: ignore[valid-type]
         samples: int = 10_000,
         seed: int = 1,
-        against: str | None = None,
+        against: text("DATA") = None,  # type: ignore[valid-type]
         judge: str = "auto",
         protocol: Literal["clean", "tf1", "native"] = "clean",
-        size: str | None = None,
+        size: text("SIZE") = None,  # type: ignore[valid-type]
         checkpoint: Literal["final", "best"] = "final",
         trust: bool = False,
     ) -> None:
@@ -96,7 +96,7 @@ def show_scores(result: Mapping[str, Any]) -> None:
 def compare(arguments: Sequence[str]) -> None:
     """Several results side by side."""
 
-    def run(paths: positional(tuple[str, ...])) -> None:  # type: ignore[valid-type]
+    def run(paths: positional(tuple[str, ...], "RUN")) -> None:  # type: ignore[valid-type]
         """Say which scores of two or more results differ by more than their errors. JSON on stdout.
 
         Each is compared with the first. Results that were made with different things (data, judge, numbers of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 
 from sparring.config import UserError
-from sparring.flags import aliased, command, positional
+from sparring.flags import command, positional, text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,12 +23,12 @@ def sample(arguments: Sequence[str]) -> None:
     """Pictures from a trained run."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
         n: int = 64,
-        label: str | None = None,
-        caption: str | None = None,
+        label: text("CLASS") = None,  # type: ignore[valid-type]
+        caption: text("SENTENCE") = None,  # type: ignore[valid-type]
         seed: int = 0,
-        out: str | None = None,
+        out: text("PATH") = None,  # type: ignore[valid-type]
         separate: bool = False,
         checkpoint: Which = "final",
         trust: bool = False,
@@ -74,10 +74,10 @@ def translate(arguments: Sequence[str]) -> None:
     """Pictures from pictures."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
-        files: positional(tuple[str, ...]),  # type: ignore[valid-type]
-        out: aliased(str | None, "-o") = None,  # type: ignore[valid-type]
-        label: str | None = None,
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
+        files: positional(tuple[str, ...], "FILES"),  # type: ignore[valid-type]
+        out: text("PATH", "-o") = None,  # type: ignore[valid-type]
+        label: text("CLASS") = None,  # type: ignore[valid-type]
         fit: Literal["crop", "pad", "stretch", "whole"] | None = None,
         seed: int = 0,
         checkpoint: Which = "final",
@@ -115,9 +115,9 @@ def upscale(arguments: Sequence[str]) -> None:
     """Larger pictures."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
-        files: positional(tuple[str, ...]),  # type: ignore[valid-type]
-        out: aliased(str | None, "-o") = None,  # type: ignore[valid-type]
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
+        files: positional(tuple[str, ...], "FILES"),  # type: ignore[valid-type]
+        out: text("PATH", "-o") = None,  # type: ignore[valid-type]
         checkpoint: Which = "final",
         trust: bool = False,
     ) -> None:
@@ -153,10 +153,10 @@ def inpaint(arguments: Sequence[str]) -> None:
     """Pictures whose holes are filled."""
 
     def run(
-        path: positional(str),  # type: ignore[valid-type]
-        files: positional(tuple[str, ...]),  # type: ignore[valid-type]
-        mask: str,
-        out: aliased(str | None, "-o") = None,  # type: ignore[valid-type]
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
+        files: positional(tuple[str, ...], "FILES"),  # type: ignore[valid-type]
+        mask: text("FILE|COLOUR") = None,  # type: ignore[valid-type]
+        out: text("PATH", "-o") = None,  # type: ignore[valid-type]
         tolerance: int = 8,
         checkpoint: Which = "final",
         trust: bool = False,
@@ -175,6 +175,8 @@ def inpaint(arguments: Sequence[str]) -> None:
         """
         from sparring.data.tensors import recolored
 
+        if mask is None:
+            raise UserError("inpaint needs to know what is missing: --mask FILE, white where it is, or --mask magenta")
         opened = _opened("inpaint", path, files, trust, checkpoint)
         channels, of = opened.about.shape[0], _hole_of(mask, tolerance)
 

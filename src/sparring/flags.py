@@ -13,15 +13,15 @@ def command(function: Callable[..., Any], arguments: Sequence[str], name: str) -
     return tyro.cli(function, prog=f"sparring {name}", args=list(arguments))
 
 
-def positional(kind: type) -> Any:
-    """An argument without a flag."""
+def positional(kind: type, name: str) -> Any:
+    """An argument without a flag, shown as `name`."""
     import tyro
 
-    return Annotated[kind, tyro.conf.Positional]
+    return Annotated[kind, tyro.conf.Positional, tyro.conf.arg(metavar=name)]
 
 
-def aliased(kind: Any, letter: str) -> Any:
-    """A flag with a short name beside its own, such as `-o`."""
+def text(name: str, short: str = "") -> Any:
+    """A flag for text that may be left out, shown as `name`; `short` is a name of one letter beside its own: `-o`."""
     import tyro
 
-    return Annotated[kind, tyro.conf.arg(aliases=[letter])]
+    return Annotated[str | None, tyro.conf.arg(metavar=name, aliases=[short] if short else None)]

@@ -97,6 +97,8 @@ class Game:
     one of them; the others detach."""
     on_round: Callable[[float], None] | None = None
     """Progress in [0, 1), before each round: schedules."""
+    notes: Sequence[str] = ()
+    """Sentences for who trains it: what is known to fail."""
 
     def __post_init__(self) -> None:
         names = [player.name for player in self.players]

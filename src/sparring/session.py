@@ -205,6 +205,8 @@ def warn_of(job: Job, console: Console) -> None:
         too_few_to_judge(job.splits, default_split(job.splits), FEWEST) if unjudged else None,
         unbalanced(class_counts(job.splits)),
     ]
+    for note in job.game.notes:
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
     for finding in found:
         if finding is not None:
             told = f"{finding.kind}: {finding.what}; try: {finding.remedy}"
@@ -504,14 +506,15 @@ class Run:
     def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0, caption: str | None = None) -> Tensor:
         """`n` samples of the averaged model: uint8 (n, C, H, W) pictures, or float32 (n, D) points.
 
-        The same arguments give the same samples. `label` is a class's name or number; `caption` what they are to
+        The same arguments give the same samples. `label` is a class's name or number, or none for models
+        of label_dropout; `caption` what they are to
         show, for models that were trained with captions (none: captions of held-out pictures).
         """
         if not isinstance(n, int) or not 1 <= n <= 10**7:
             raise UserError(f"n={n} must be a whole number from 1 to 10,000,000")
         if not isinstance(seed, int) or not 0 <= seed < 2**63:
             raise UserError(f"seed={seed} must be a whole number from 0 to 2^63 - 1")
-        number = None if label is None else sampling.label_number(self.about, label)
+        number = None if label is None else self._number(label)
         if caption is not None and not self.about.caption:
             raise UserError(f"caption={caption}: this model was trained without captions; train text_to_image")
         said = None if caption is None else tokens([caption], self.about, strict=True)
@@ -522,6 +525,12 @@ class Run:
             if said is not None:
                 drawn["caption"] = said.expand(n, -1)
             return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
+
+    def _number(self, label: str | int) -> int:
+        """Of a class; `none` for models that were trained without labels too."""
+        if label == "none" and getattr(self.plan.model, "label_dropout", 0.0) > 0:
+            return len(self.about.classes)
+        return sampling.label_number(self.about, label)
 
     def evaluate(
         self,

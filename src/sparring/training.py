@@ -87,7 +87,9 @@ def assemble(plan: Plan, about: About, machine: Machine) -> Game:
 
 def stream(plan: Plan, source: Source, machine: Machine, first: int) -> Iterator[Any]:
     """The batches from number `first` on."""
-    return batches(source, plan.model.batch, plan.how.seed, first, getattr(plan.model, "augment", None), machine.device)
+    model = plan.model
+    augment, dropped = getattr(model, "augment", None), getattr(model, "label_dropout", 0.0)
+    return batches(source, model.batch, plan.how.seed, first, augment, machine.device, dropped)
 
 
 def check_source(source: Source) -> None:

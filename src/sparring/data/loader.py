@@ -33,10 +33,12 @@ def batches(
     start: int = 0,
     augment: Augment | None = None,
     device: torch.device | None = None,
+    unlabelled: float = 0.0,
 ) -> Iterator[dict[str, Tensor]]:
     """Endless batches from number `start` on, on `device`; pictures as float32 in [-1, 1].
 
-    Each epoch is a new order of all samples; the last few that do not fill a batch wait for another epoch.
+    Each epoch is a new order of all samples; the last few that do not fill a batch wait for another epoch. A share of
+    `unlabelled` labels becomes one more class, other ones in each epoch.
     """
     n = len(source)
     if batch > n:
@@ -56,6 +58,10 @@ def batches(
             _check_alike(columns, augment)
             keys = hashed(index, mix(seed + 1, epoch))  # a picture and its source are moved alike
             columns |= {name: augmented(columns[name], keys, augment) for name in PICTURES if name in columns}
+        if unlabelled:
+            keys = hashed(index, mix(seed + 2, epoch)) >> 20 & 0xFFFFFF
+            dropped = keys < unlabelled * 2**24
+            columns["label"] = torch.where(dropped, len(source.about.classes), columns["label"])
         yield {name: ready(name, column, device) for name, column in columns.items()}
         number += 1
 

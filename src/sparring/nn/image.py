@@ -109,6 +109,19 @@ class LabelChannels(nn.Module):
         return score
 
 
+class LabelReader(ConvDiscriminator):
+    """(N, C, H, W) -> (N,) scores that see no label, and `logits` (N, classes) of it. Odena et al. 2017."""
+
+    def __init__(self, shape: tuple[int, int, int], width: int, classes: int) -> None:
+        super().__init__(shape, width)
+        self.classifier = spectral_norm(nn.Linear(self.head.features, classes))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        out: Tensor = self.classifier(self.layers(x).flatten(1))
+        return out
+
+
 FEATURES = 96
 LARGEST = 64
 """Pixels a side that an encoder looks at; the cost grows with their square."""

@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 
 
 _MNIST = ("mnist",)
+_CLOTHES = ("mnist", "fashion-mnist")
 _RACE = ("dcgan", "wgan_gp", "sngan", "r3")
 PROOFS: Mapping[str, Entry] = {
     "mnist-mlp-classic": Entry("ladder:mlp_classic", "MNIST, the tutorials' MLP GAN", ("mlp",), "3 min", _MNIST),
@@ -63,9 +64,15 @@ PROOFS: Mapping[str, Entry] = {
     "self-judge": Entry("self_judge:proof", "the judge that reads no labels", ("dcgan", "cdcgan"), "9 min", _MNIST),
     "doctor": Entry("doctor:doctor", "90 runs, sick and healthy, under the doctor's eyes", (), "25 min", _MNIST),
     "rescue": Entry("doctor:rescue", "sick runs that go back to health by themselves", (), "15 min"),
+    "classes": Entry("conditional:classes", "pictures by class, read by a judge", ("cdcgan",), "30 min", _CLOTHES),
+    "sentences": Entry("conditional:sentences", "sentences never shown, drawn", ("text_to_image",), "30 min"),
     "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
     "superres": Entry("restore:superres", "28x28 digits from 7x7", ("superres",), "8 min", _MNIST),
     "inpaint": Entry("restore:inpaint", "digits without their middle", ("inpaint",), "8 min", _MNIST),
+    "hands": Entry("translate:hands", "digits of MNIST and UCI without pairs", ("cyclegan",), "6 min", _MNIST),
+    "emoji": Entry(
+        "emoji:redrawn", "emoji of 2017 as today's, by pairs", ("pix2pix",), "12 min", ("noto-emoji", "featnets")
+    ),
     "unpaired": Entry(
         "translate:unpaired",
         "digits to inverted digits without pairs",

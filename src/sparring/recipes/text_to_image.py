@@ -4,11 +4,12 @@
     sparring sample runs/text_to_image-shapes-1 --caption "a small red heart at the top left"
 
     discriminator     the objective on (x, its caption) and (G(z, caption), caption)
-                      + mismatch * the objective on (x, its caption) and (x, the caption of another)
+                      + mismatch * the objective on (x, its caption) and (x, the caption with words of another)
     generator         the objective on (G(z, caption), caption)
 
-Without the pairs that do not belong together the discriminator may ask only whether a picture looks real. Each network
-has an encoder of its own, which is trained with it: no language model is needed for captions of a small world.
+Without the pairs that do not belong together the discriminator may ask only whether a picture looks real; where some
+words are right and some wrong, it must read all of them. Each network has an encoder of its own, which is trained with
+it: no language model is needed for captions of a small world.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Config(Duel):
     text: int = 128
     """Features that a caption is read as."""
     mismatch: float = 1.0
-    """Weight of real pictures beside captions of others."""
+    """Weight of real pictures beside captions of which a random share of the words is another's."""
 
 
 PRESETS: Mapping[str, Config] = {"tuned": Config()}
@@ -65,10 +66,12 @@ def build(config: Config, about: About) -> Game:
 
     def matched(batch: Batch) -> Loss:
         told, image, caption = plain(batch), batch["image"], batch["caption"]
-        wrong = caption.roll(1, 0)
+        share = torch.rand(len(caption), 1, device=caption.device)  # of words that are another's: few are hard to see
+        exchanged = torch.rand(caption.shape, device=caption.device) < share
+        wrong = torch.where(exchanged, caption.roll(1, 0), caption)
         scores = discriminator(torch.cat([image, image]), torch.cat([caption, wrong])).float()
         apart = objective.discriminator(scores[: len(image)], scores[len(image) :])
-        other = (caption != wrong).any(1)  # two pictures may have one caption
+        other = (caption != wrong).any(1)  # two captions may have the same words
         return Loss({**told.terms, "mismatch": config.mismatch * (apart * other).mean()}, told.watch)
 
     if config.mismatch:
