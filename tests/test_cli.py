@@ -101,6 +101,9 @@ def test_translate_writes_a_picture_for_each_and_names_what_it_cannot_read(
     for name in ("more/a.png", "c.png"):
         with Image.open(tmp_path / "out" / name) as made_of:
             assert (made_of.size, made_of.mode) == ((8, 8), "L")
+    assert run(*made, "--fit", "whole", "-o", str(tmp_path / "whole")) == 0
+    with Image.open(tmp_path / "whole" / "more" / "a.png") as made_of:
+        assert made_of.size == (20, 30)
     assert run("translate", str(tmp_path / "one"), str(tmp_path / "absent.png")) == 2
     assert run("translate", str(tmp_path / "one")) == 2
 
@@ -108,6 +111,82 @@ def test_translate_writes_a_picture_for_each_and_names_what_it_cannot_read(
 def test_only_translators_translate(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("translate", str(trained), "x.png") == 2
     assert "does not translate" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def restorers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs that enlarge and that fill holes, of gray pictures of 8x8."""
+    runs = tmp_path_factory.mktemp("restorers")
+    for recipe, source in (("superres", "reduced:2"), ("inpaint", "masked")):
+        words = ["train", recipe, "--data", "digits", "--source", source, *QUICK, "--runs", str(runs)]
+        assert run(*words, "--name", recipe) == 0
+        assert json.loads((runs / recipe / "evaluation.json").read_text())["metrics"]["psnr"]["value"] > 5
+    return runs
+
+
+def test_upscale_keeps_the_shape_of_every_picture(
+    restorers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.linear_gradient("L").resize((90, 70)).save(tmp_path / "a.png")
+    Image.new("RGB", (5, 3), (9, 200, 60)).save(tmp_path / "b.jpg")
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    files = [str(tmp_path / name) for name in ("a.png", "b.jpg", "c.png")]
+    capsys.readouterr()
+    assert run("upscale", str(restorers / "superres"), *files, "-o", str(tmp_path / "out")) == 0
+    told = capsys.readouterr()
+    assert told.out.strip() == str(tmp_path / "out")
+    assert "c.png" in told.err
+    for name, size in (("a.png", (180, 140)), ("b.png", (10, 6))):
+        with Image.open(tmp_path / "out" / name) as made:
+            assert (made.size, made.mode) == (size, "L")
+    with Image.open(tmp_path / "out" / "a.png") as made, Image.open(files[0]) as before:
+        bicubic = before.resize(made.size, Image.Resampling.BICUBIC)
+        away = [abs(x - y) for x, y in zip(made.tobytes(), bicubic.tobytes(), strict=True)]
+        assert sum(away) / len(away) < 12  # trained for 12 rounds, it is still near to where it began
+    assert run("upscale", str(restorers / "inpaint"), files[0]) == 2
+    assert "does not enlarge; use superres" in capsys.readouterr().err
+    assert run("translate", str(restorers / "superres"), files[0], "--out", str(tmp_path / "small")) == 0
+    with Image.open(tmp_path / "small" / "a.png") as made:
+        assert made.size == (8, 8)  # at the size of training
+
+
+def test_inpaint_fills_what_a_mask_or_a_colour_names_and_nothing_else(
+    restorers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hole, grays = (20, 10, 50, 30), Image.linear_gradient("L").resize((90, 70))
+    grays.save(tmp_path / "gray.png")
+    mask = Image.new("L", grays.size)
+    mask.paste(255, hole)
+    mask.save(tmp_path / "mask.png")
+    marked = grays.convert("RGB")
+    marked.paste((255, 0, 255), hole)
+    marked.save(tmp_path / "marked.png")
+    inpaint = ["inpaint", str(restorers / "inpaint")]
+    out = ["-o", str(tmp_path / "out")]
+    assert run(*inpaint, str(tmp_path / "gray.png"), "--mask", str(tmp_path / "mask.png"), *out) == 0
+    assert run(*inpaint, str(tmp_path / "marked.png"), "--mask", "magenta", *out) == 0
+    made = {}
+    for name in ("gray", "marked"):
+        with Image.open(tmp_path / "out" / f"{name}.png") as picture:
+            made[name] = picture.copy()
+        assert (made[name].size, made[name].mode) == (grays.size, "L")
+    assert made["gray"].tobytes() == made["marked"].tobytes()  # what is missing is not looked at
+    filled = made["gray"].crop(hole)
+    assert filled.tobytes() != grays.crop(hole).tobytes()
+    made["gray"].paste(grays.crop(hole), hole)
+    assert made["gray"].tobytes() == grays.tobytes()
+    capsys.readouterr()
+    Image.new("L", (9, 9)).save(tmp_path / "little.png")
+    assert run(*inpaint, str(tmp_path / "gray.png"), "--mask", str(tmp_path / "little.png")) == 2
+    assert "it is 70x90 and the mask 9x9; passed over" in " ".join(capsys.readouterr().err.split())
+    assert run(*inpaint, str(tmp_path / "gray.png"), "--mask", "no-such-file.png") == 2
+    assert "neither a file here nor a colour" in capsys.readouterr().err
+    assert run(*inpaint, str(tmp_path / "gray.png")) == 2
+    assert "what is missing: --mask FILE" in " ".join(capsys.readouterr().err.split())
+    assert run("inpaint", str(restorers / "superres"), str(tmp_path / "gray.png"), "--mask", "magenta") == 2
+    assert "fills no holes; use inpaint" in capsys.readouterr().err
+    assert run("translate", str(restorers / "inpaint"), str(tmp_path / "gray.png")) == 2
+    assert "sparring inpaint" in capsys.readouterr().err
 
 
 def test_tables(capsys: pytest.CaptureFixture[str]) -> None:

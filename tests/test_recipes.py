@@ -52,6 +52,10 @@ CASES = [
     ("text_to_image", "tuned", {"data": "shapes", "captions": "own", "size": "16"}),
     ("pix2pix", "tuned", {"data": "pictures", "source": "edges", "size": "32"}),
     ("pix2pix", "distance", {"data": "digits", "source": "inverted"}),
+    ("superres", "tuned", {"data": "pictures", "source": "reduced:4", "size": "32", "color": "rgb"}),
+    ("superres", "distance", {"data": "digits", "source": "reduced:2"}),
+    ("inpaint", "tuned", {"data": "pictures", "source": "masked:free", "size": "32", "color": "rgb"}),
+    ("inpaint", "distance", {"data": "digits", "source": "masked"}),
     ("cyclegan", "tuned", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "discogan", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "dualgan", {"data": "digits", "source": "inverted", "size": "16"}),
@@ -69,7 +73,9 @@ CASES = [
     ("vae_gan", "tuned", {"data": "digits"}),
     ("classifier", "tuned", {"data": "digits"}),
 ]
-WITHOUT_PENALTIES = ("ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "classifier")
+WITHOUT_PENALTIES = (
+    "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "classifier",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -192,6 +198,11 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("pacgan", "points", {"data": "digits"}, "--preset pictures"),
         ("vae", "mnist", {"data": "ring"}, "--preset points"),
         ("vqvae", "tuned", {"data": "ring"}, "points, not pictures"),
+        ("superres", "tuned", {"data": "digits"}, "--source reduced:4"),
+        ("superres", "tuned", {"data": "digits", "source": "inverted"}, "2, 4, 8 ... times as large"),
+        ("inpaint", "tuned", {"data": "digits"}, "--source masked"),
+        ("pix2pix", "tuned", {"data": "digits", "source": "reduced:2"}, "the recipe superres"),
+        ("cyclegan", "tuned", {"data": "digits", "source": "reduced:2"}, "of one size"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(

@@ -34,6 +34,8 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring resume RUN                 go on with a run that was stopped
   sparring sample RUN [--label 7]     pictures from a trained run
   sparring translate RUN FILES ...    pictures made from your own (pix2pix, cyclegan, cut)
+  sparring upscale RUN FILES ...      your own pictures, larger (superres)
+  sparring inpaint RUN FILES --mask M your own pictures, what is missing filled (inpaint)
   sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
   sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change
@@ -294,6 +296,8 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "resume": resume,
     "sample": of("cli_use", "sample"),
     "translate": of("cli_use", "translate"),
+    "upscale": of("cli_use", "upscale"),
+    "inpaint": of("cli_use", "inpaint"),
     "evaluate": of("cli_judge", "evaluate"),
     "compare": of("cli_judge", "compare"),
     "diagnose": of("cli_doctor", "diagnose"),

@@ -1,15 +1,22 @@
-"""The commands that use a trained run: `sparring sample` and `sparring translate`."""
+"""The commands that use a trained run: `sparring sample`, `translate`, `upscale` and `inpaint`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
 from sparring.config import UserError
 from sparring.flags import command, positional, text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sparring.session import Run
+
+Which = Literal["final", "best"]
 
 
 def sample(arguments: Sequence[str]) -> None:
@@ -23,7 +30,7 @@ def sample(arguments: Sequence[str]) -> None:
         seed: int = 0,
         out: text("PATH") = None,  # type: ignore[valid-type]
         separate: bool = False,
-        checkpoint: Literal["final", "best"] = "final",
+        checkpoint: Which = "final",
         trust: bool = False,
     ) -> None:
         """Draw samples of a trained run: one sheet, or a file each.
@@ -69,11 +76,11 @@ def translate(arguments: Sequence[str]) -> None:
     def run(
         path: positional(str, "RUN"),  # type: ignore[valid-type]
         files: positional(tuple[str, ...], "FILES"),  # type: ignore[valid-type]
-        out: text("PATH") = None,  # type: ignore[valid-type]
+        out: text("PATH", "-o") = None,  # type: ignore[valid-type]
         label: text("CLASS") = None,  # type: ignore[valid-type]
-        fit: Literal["crop", "pad", "stretch"] | None = None,
+        fit: Literal["crop", "pad", "stretch", "whole"] | None = None,
         seed: int = 0,
-        checkpoint: Literal["final", "best"] = "final",
+        checkpoint: Which = "final",
         trust: bool = False,
     ) -> None:
         """Translate your own pictures by a run of pix2pix, cyclegan, cut or stargan, each as a PNG of its name.
@@ -83,34 +90,160 @@ def translate(arguments: Sequence[str]) -> None:
             files: Pictures, or folders of them: of the kind that --source named in training.
             out: A folder; none: `translated` in the run's folder.
             label: The domain to go to, for stargan: name or number of a class.
-            fit: How another shape is brought to the size that the run was trained at; none is as in training.
+            fit: How another shape is brought to the size that the run was trained at; none is as in training. whole
+                keeps the picture's own size, and goes over it by tiles.
             seed: Of the noise, for generators that have any.
             checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
-        from sparring import session, show
-        from sparring.data.pictures import pictures_of
-
-        if not files:
-            raise UserError("translate needs pictures: sparring translate RUN photo.jpg more_photos/")
-        opened = session.load(path, trust, checkpoint=checkpoint)
-        target, console = Path(out).expanduser() if out else Path(path) / "translated", Console(stderr=True)
+        opened = _opened("translate", path, files, trust, checkpoint)
         if not opened.about.source:
             raise UserError(f"{path}: the recipe {opened.written.recipe} does not translate; use pix2pix or cyclegan")
-        written = set[Path]()
-        paths, usual = [Path(file).expanduser() for file in files], opened.written.data.fit
-        for name, picture in pictures_of(paths, opened.about.source, fit or usual):
-            if isinstance(picture, str):
-                console.print(f"{name}: {picture}; passed over", style="yellow", markup=False)
-                continue
-            made = opened.translate(picture[None], seed, label)
-            place = target / f"{Path(name).with_suffix('')}.png"
-            while place in written:  # x/1.png and x/1.jpg, or y/1.png
-                place = place.with_stem(f"{place.stem}-again")
-            written.add(place)
-            show.save_png(show.picture(made[0]), place)
-        if not written:
-            raise UserError("none of these pictures could be read")
-        print(target)
+        if opened.about.masked:
+            raise UserError(f"{path} fills holes, and needs to know where they are: sparring inpaint {path} ...")
+
+        def made(picture: Tensor) -> Tensor:
+            return opened.translate(picture[None], seed, label, whole=fit == "whole")[0]
+
+        given = _read(files, opened.about.source, fit or opened.written.data.fit)
+        _write(given, made, Path(out).expanduser() if out else Path(path) / "translated")
 
     command(run, arguments, "translate")
+
+
+def upscale(arguments: Sequence[str]) -> None:
+    """Larger pictures."""
+
+    def run(
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
+        files: positional(tuple[str, ...], "FILES"),  # type: ignore[valid-type]
+        out: text("PATH", "-o") = None,  # type: ignore[valid-type]
+        checkpoint: Which = "final",
+        trust: bool = False,
+    ) -> None:
+        """Enlarge your own pictures, of any size, by a run of superres. Each is written as a PNG of the same name.
+
+        Args:
+            path: The run's folder, e.g. runs/superres-daisies-1.
+            files: Pictures, or folders of them.
+            out: A folder; none: `upscaled` in the run's folder.
+            checkpoint: The end of training, or the best on the way there.
+            trust: Run the code of your own that the run names.
+        """
+        from sparring.data.decode import MAX_PIXELS
+
+        opened = _opened("upscale", path, files, trust, checkpoint)
+        factor = opened.factor
+        if factor < 2:
+            raise UserError(f"{path}: the recipe {opened.written.recipe} does not enlarge; use superres")
+
+        def made(picture: Tensor) -> Tensor | str:
+            pixels = picture[0].numel() * factor**2
+            if pixels > MAX_PIXELS:
+                return f"{pixels / 1e6:.0f} megapixels would be more than the limit of {MAX_PIXELS // 10**6}"
+            return opened.upscale(picture[None])[0]
+
+        given = _read(files, opened.about.source, "whole")
+        _write(given, made, Path(out).expanduser() if out else Path(path) / "upscaled")
+
+    command(run, arguments, "upscale")
+
+
+def inpaint(arguments: Sequence[str]) -> None:
+    """Pictures whose holes are filled."""
+
+    def run(
+        path: positional(str, "RUN"),  # type: ignore[valid-type]
+        files: positional(tuple[str, ...], "FILES"),  # type: ignore[valid-type]
+        mask: text("FILE|COLOUR") = None,  # type: ignore[valid-type]
+        out: text("PATH", "-o") = None,  # type: ignore[valid-type]
+        tolerance: int = 8,
+        checkpoint: Which = "final",
+        trust: bool = False,
+    ) -> None:
+        """Fill what is missing in your own pictures, of any size, by a run of inpaint. Known pixels stay as they are.
+
+        Args:
+            path: The run's folder, e.g. runs/inpaint-daisies-1.
+            files: Pictures, or folders of them.
+            mask: A picture as large as they are, white where they are missing; or the colour of what is missing in
+                them, such as magenta or '#ff00ff'.
+            out: A folder; none: `inpainted` in the run's folder.
+            tolerance: Levels of 255 by which a channel may differ from that colour.
+            checkpoint: The end of training, or the best on the way there.
+            trust: Run the code of your own that the run names.
+        """
+        from sparring.data.tensors import recolored
+
+        if mask is None:
+            raise UserError("inpaint needs to know what is missing: --mask FILE, white where it is, or --mask magenta")
+        opened = _opened("inpaint", path, files, trust, checkpoint)
+        channels, of = opened.about.shape[0], _hole_of(mask, tolerance)
+
+        def made(picture: Tensor) -> Tensor | str:
+            hole = of(picture)
+            if hole.shape[1:] != picture.shape[1:]:
+                sizes = (f"{high}x{wide}" for high, wide in (picture.shape[1:], hole.shape[1:]))
+                return f"it is {' and the mask '.join(sizes)}"
+            known = recolored(picture[None], "gray" if channels == 1 else "rgb" if channels == 3 else "rgba")
+            return opened.inpaint(known, hole[None])[0]
+
+        given = _read(files, (max(3, channels), 0, 0), "whole")
+        _write(given, made, Path(out).expanduser() if out else Path(path) / "inpainted")
+
+    command(run, arguments, "inpaint")
+
+
+def _hole_of(mask: str, tolerance: int) -> Callable[[Tensor], Tensor]:
+    """(3 or 4, H, W) uint8 -> (1, h, w) bool, where it is missing: by a mask's file, or by a colour."""
+    import torch
+    from PIL import ImageColor
+
+    from sparring.data.pictures import pictures_of
+
+    place = Path(mask).expanduser()
+    if place.exists():
+        (_, found), *_ = pictures_of([place], (1, 0, 0), "whole")
+        if isinstance(found, str):
+            raise UserError(f"mask={mask}: {found}")
+        hole = found > 127
+        return lambda picture: hole
+    try:
+        colour = torch.tensor(ImageColor.getrgb(mask)[:3])[:, None, None]
+    except ValueError:
+        raise UserError(f"mask={mask} is neither a file here nor a colour such as magenta or '#ff00ff'") from None
+    return lambda picture: ((picture[:3].int() - colour).abs() <= tolerance).all(0, keepdim=True)
+
+
+def _opened(name: str, path: str, files: Sequence[str], trust: bool, checkpoint: Which) -> Run:
+    from sparring import session
+
+    if not files:
+        raise UserError(f"{name} needs pictures: sparring {name} RUN photo.jpg more_photos/")
+    return session.load(path, trust, checkpoint=checkpoint)
+
+
+def _read(files: Sequence[str], shape: tuple[int, ...], fit: str) -> Iterator[tuple[str, Tensor | str]]:
+    from sparring.data.pictures import pictures_of
+
+    return pictures_of([Path(file).expanduser() for file in files], shape, fit)
+
+
+def _write(given: Iterable[tuple[str, Tensor | str]], make: Callable[[Tensor], Tensor | str], target: Path) -> None:
+    """What is made of each, as a PNG of the same name; what is passed over, and why, is told."""
+    from sparring import show
+
+    console, written = Console(stderr=True), set[Path]()
+    for name, picture in given:
+        made = picture if isinstance(picture, str) else make(picture)
+        if isinstance(made, str):
+            console.print(f"{name}: {made}; passed over", style="yellow", markup=False)
+            continue
+        place = target / f"{Path(name).with_suffix('')}.png"
+        while place in written:  # x/1.png and x/1.jpg, or y/1.png
+            place = place.with_stem(f"{place.stem}-again")
+        written.add(place)
+        show.save_png(show.picture(made), place)
+    if not written:
+        raise UserError("none of these pictures could be read or used")
+    print(target)

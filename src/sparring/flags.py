@@ -20,8 +20,8 @@ def positional(kind: type, name: str) -> Any:
     return Annotated[kind, tyro.conf.Positional, tyro.conf.arg(metavar=name)]
 
 
-def text(name: str) -> Any:
-    """A flag for text that may be left out, shown as `name`."""
+def text(name: str, short: str = "") -> Any:
+    """A flag for text that may be left out, shown as `name`; `short` is a name of one letter beside its own: `-o`."""
     import tyro
 
-    return Annotated[str | None, tyro.conf.arg(metavar=name)]
+    return Annotated[str | None, tyro.conf.arg(metavar=name, aliases=[short] if short else None)]

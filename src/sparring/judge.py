@@ -25,6 +25,7 @@ from sparring.data import About, Data, Source, Splits, open_data, stacked
 from sparring.data.cache import cache_dir
 from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment, batches, to_float
+from sparring.data.views import pictures_alone
 from sparring.engine import Train, train
 from sparring.files import replacing
 from sparring.machine import Machine
@@ -59,6 +60,7 @@ def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
 
     Points are judged as they are; fewer than `FEWEST_ALONE` pictures without labels by `pixels`.
     """
+    splits = {name: pictures_alone(split) for name, split in splits.items()}
     about = splits["train"].about
     if about.key != "image":
         return coordinates()
@@ -81,6 +83,7 @@ def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
 
 def kept_judge(source: Source, machine: Machine) -> Extractor | None:
     """The judge of a labelled set of pictures where it has been trained before."""
+    source = pictures_alone(source)
     about = source.about
     if about.key != "image" or len(about.classes) < 2 or len(about.shape) != 3 or about.invented or not about.sha256:
         return None
@@ -97,6 +100,7 @@ def self_judge(source: Source, machine: Machine, console: Console) -> Extractor:
     The same for every run on the same pictures, whatever its own settings. `UserError` for points and for fewer than
     `FEWEST_ALONE` pictures.
     """
+    source = pictures_alone(source)
     about = unlabelled(source).about
     if about.key != "image" or len(source) < FEWEST_ALONE:
         what, other = (f"{len(source)} pictures", "pixels") if about.key == "image" else ("points", "auto")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -34,8 +34,9 @@ from sparring.config import (
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
+from sparring.data.holes import with_hole
 from sparring.data.loader import ready
-from sparring.data.views import HALF, VIEWS
+from sparring.data.views import HALF, view_named
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
@@ -69,6 +70,7 @@ from sparring.runs import (
     write_config,
     write_json,
 )
+from sparring.tiles import by_tiles, tile_for
 from sparring.training import Job
 
 CLEARLY = 0.8
@@ -306,7 +308,8 @@ def with_full_paths(plan: Plan) -> Plan:
 
     changed = {f.name: full(getattr(plan.model, f.name)) for f in dataclasses.fields(plan.model)}
     data, labels, other = plan.data.data, plan.data.labels, plan.data.source
-    if other is not None and other not in {*VIEWS, HALF, *NAMED} and Path(other).expanduser().exists():
+    named = other is None or other in {HALF, *NAMED} or view_named(other) is not None
+    if other is not None and not named and Path(other).expanduser().exists():
         other = str(Path(other).expanduser().resolve())
     if labels is not None and Path(labels).expanduser().is_file():  # else it may lie inside the folder or zip
         labels = str(Path(labels).expanduser().absolute())
@@ -426,29 +429,71 @@ class Run:
             splits = open_data(self.plan.data)
             return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
 
-    def translate(self, pictures: Tensor, seed: int = 0, label: str | int | None = None) -> Tensor:
+    @property
+    def factor(self) -> int:
+        """How many times larger than its sources its images are; 1 where they are alike, or there are no sources."""
+        return self.about.shape[1] // self.about.source[1] if self.about.source else 1
+
+    def translate(self, pictures: Tensor, seed: int = 0, label: str | int | None = None, whole: bool = False) -> Tensor:
         """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate.
 
-        `label`: the domain to go to, by name or number, where a model has several.
+        `label`: the domain to go to, by name or number, where a model has several. `whole`: pictures of any size, by
+        tiles of the size that the run was trained at, blended where they overlap.
         """
-        if self.model.game.given != ("source",):
-            raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not translate; use pix2pix or cyclegan")
+        self._refuse_unless_translating()
         if label is None and self.about.classes:
             raise UserError(f"label: {self.path} translates to any of {', '.join(self.about.classes)}; say which")
         number = None if label is None else sampling.label_number(self.about, label)
-        shape = self.about.source
-        if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[1] != shape[0]:
+        return self._made(pictures, seed, self.about.source[1:] if whole else None, number)
+
+    def upscale(self, pictures: Tensor) -> Tensor:
+        """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s = `factor`.
+
+        `UserError` for runs whose sources are not smaller than their images.
+        """
+        if self.factor < 2:
+            raise UserError(f"{self.path}: the recipe {self.written.recipe} does not enlarge; use superres")
+        return self._made(pictures, 0, tile_for(self.about.source[1:]))
+
+    def inpaint(self, pictures: Tensor, hole: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 of any size, and where they are missing, (N or 1, 1, H, W) bool -> the same, filled.
+
+        Known pixels stay as they are. What is filled is made from what lies within a tile: one as large as the pictures
+        of training, or a multiple of it. `UserError` for runs that were not trained on holes.
+        """
+        if not self.about.masked:
+            raise UserError(f"{self.path}: the recipe {self.plan.recipe} fills no holes; use inpaint")
+        if hole.dtype != torch.bool or hole.shape[1:] != (1, *pictures.shape[2:]):
             raise UserError(
-                f"pictures are {pictures.dtype} of shape {tuple(pictures.shape)}; uint8 (N, {shape[0]}, H, W) is "
-                "expected"
+                f"the hole is {hole.dtype} of shape {tuple(hole.shape)}; bool (N or 1, 1, {pictures.shape[2]}, "
+                f"{pictures.shape[3]}) is expected"
             )
+        hole = hole.expand(len(pictures), -1, -1, -1)
+        made = self._made(with_hole(pictures, hole), 0, tile_for(self.about.source[1:]))
+        return torch.where(hole, made, pictures)
+
+    def _refuse_unless_translating(self) -> None:
+        if self.model.game.given != ("source",):
+            raise UserError(f"{self.path}: the recipe {self.plan.recipe} does not translate; use pix2pix or cyclegan")
+
+    def _made(self, sources: Tensor, seed: int, tile: Sequence[int] | None, label: int | None = None) -> Tensor:
+        """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
+        self._refuse_unless_translating()
+        channels, game, modules = self.about.source[0], self.model.game, self.model.modules
+        if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels:
+            raise UserError(
+                f"pictures are {sources.dtype} of shape {tuple(sources.shape)}; uint8 (N, {channels}, H, W) is expected"
+            )
+
+        def made(x: Tensor) -> Tensor:
+            to = {} if label is None else {"label": torch.full((len(x),), label)}
+            return sampling.generate(game, modules, {"source": x, **to})
+
         with isolated():
             torch.manual_seed(seed)
-            drawn = {"source": ready("source", pictures, None)}
-            if number is not None:
-                drawn["label"] = torch.full((len(pictures),), number)
-            made = sampling.generate(self.model.game, self.model.modules, drawn)
-            return sampling.finished(made, self.about)
+            x = ready("source", sources, None)
+            out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
+            return sampling.finished(out, self.about)
 
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""

@@ -305,7 +305,7 @@ def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> t
     drawn = sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool)
     domains = range(min(len(job.about.classes), MOST_DOMAINS)) if "label" in drawn else [None]
     columns = job.pool[rows]
-    shown = [columns["source"]] if "source" in columns else []
+    shown = [_seen(columns["source"], job.about)] if "source" in columns else []
     for domain in domains:
         to = {} if domain is None else {"label": torch.full((count,), domain)}
         made = sampling.generate(job.game, modules, {**drawn, **to})
@@ -313,6 +313,11 @@ def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> t
     if job.about.paired or job.about.caption:
         shown.append(columns["image"])
     return 8, len(shown) * count // 8, show.below_each_other(shown, 8)
+
+
+def _seen(source: torch.Tensor, about: About) -> torch.Tensor:
+    """A source as a picture: a hole shows gray, so its mask is not needed."""
+    return source[:, :-1] if about.masked else source
 
 
 def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.Tensor]]:

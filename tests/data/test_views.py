@@ -11,7 +11,7 @@ from PIL import Image
 from sparring.config import UserError
 from sparring.data import Data, open_data
 from sparring.data.loader import Augment, batches
-from sparring.data.views import domains, edges, small, unpaired
+from sparring.data.views import domains, edges, pictures_alone, small, unpaired
 
 ALL = torch.arange(20)
 
@@ -134,3 +134,20 @@ def test_a_picture_and_its_source_are_moved_alike() -> None:
     source = open_data(Data(source="inverted"))["train"]
     batch = next(batches(source, 8, 0, augment=Augment(flip=True)))
     assert torch.allclose(batch["image"], -batch["source"], atol=1e-6)
+
+
+def test_pictures_alone_are_those_of_before_so_that_one_judge_serves_every_view(tmp_path: Path) -> None:
+    plain = open_data(Data(validation=0.2))
+    for name in ("inverted", "reduced:2", "masked"):
+        viewed = open_data(Data(source=name, validation=0.2))
+        for split, source in viewed.items():
+            alone = pictures_alone(source)
+            assert alone.about == plain[split].about
+            assert set(alone[ALL]) == {"image", "label"}
+            assert torch.equal(alone[ALL]["image"], plain[split][ALL]["image"])
+        assert viewed["train"].about.sha256 != plain["train"].about.sha256
+    assert pictures_alone(plain["train"]) is plain["train"]
+    for i in range(8):
+        Image.new("RGB", (64, 32), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    halves = pictures_alone(open_data(Data(data=str(tmp_path), source="left", size=32))["train"])
+    assert set(halves[torch.arange(2)]) == {"image"}

@@ -11,9 +11,9 @@ import torch
 from sparring import cli, proofs
 from sparring.data import Data, open_data
 from sparring.data.toys import TOYS
-from sparring.metrics.features import Extractor
+from sparring.metrics.features import Extractor, extract
 from sparring.objectives import DIVERGENCES
-from sparring.proofs import draw, fgan, modes, stacked, theory
+from sparring.proofs import draw, fgan, modes, restore, stacked, theory
 from sparring.proofs.ladder import RUNGS
 from sparring.proofs.line import GRID, bound, exact, gaussian, integral
 from sparring.proofs.record import Claim, Result, of_claims, page, quick_look, write
@@ -177,3 +177,38 @@ def test_the_cells_of_the_ablation_differ_in_their_loss_alone() -> None:
         assert config.objective == objective
         same = dataclasses.replace(config, objective=best.objective, penalty=best.penalty)
         assert same == best
+
+
+def test_restored_pictures_are_measured_against_their_own_truth_and_held_to_their_task() -> None:
+    def run(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        bright = images.float().flatten(1).mean(1) / 255
+        return torch.stack([bright, 1 - bright], 1), torch.stack([1 - bright, bright], 1)
+
+    judge, images = Extractor("test", "", run), torch.zeros(40, 1, 28, 28, dtype=torch.uint8)
+    images[20:] = 200
+    labels = torch.arange(40) // 20
+    truth = restore.Truth(images, images, labels, judge, extract(judge, images))
+    task = restore.FILLING
+    right = restore.figures(images, task, truth)
+    assert right["read rightly"] == 1
+    assert right["Fréchet distance"] == pytest.approx(0, abs=1e-6)
+    off = images.clone()
+    off[:, :, 7:21, 7:21] += 51  # a quarter of the pixels by a fifth of the range
+    found = restore.figures(off, task, truth)
+    near = -10 * math.log10(0.25 * 0.2**2)
+    assert found["PSNR over 28x28, dB"] == pytest.approx(near)
+    framed = torch.nn.functional.pad(off - images, (2, 2, 2, 2)).double() / 255
+    assert found["PSNR over 32x32, dB"] == pytest.approx(-10 * math.log10(float(framed.square().mean())))
+    held = restore.claims_of(task, "case", [found], "held")
+    assert [claim.held for claim in held] == [True] * 4
+    dark = {**found, "PSNR over 32x32, dB": 12.0, "read rightly": 0.5}
+    assert [claim.held for claim in restore.claims_of(task, "case", [found, dark], "held")] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert all(claim.held for claim in restore.claims_of(task, "case", [dark], "control"))
+    assert not all(claim.held for claim in restore.claims_of(task, "case", [found], "control"))
+    sheet = restore.sheet({"small": torch.zeros(12, 1, 7, 7, dtype=torch.uint8), "large": images[:12]})
+    assert sheet.width > 12 * 56

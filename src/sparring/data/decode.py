@@ -55,6 +55,8 @@ class Decoded:
 def decode(data: bytes, height: int, width: int, fit: str) -> Decoded:
     """Decode fully and bring to (height, width) by `fit`: crop, pad or stretch. Raises `UnreadableError`.
 
+    `fit` whole keeps the picture's own size, and reads neither height nor width.
+
     Pillow may warn of odd metadata. Silencing it is the caller's, since that is not safe within threads.
     """
     if not data:
@@ -85,8 +87,9 @@ def _decoded(image: Image.Image, height: int, width: int, fit: str) -> Decoded:
             f"{w * h / 1e6:.0f} megapixels ({h}x{w}) are more than the limit of {MAX_PIXELS // 10**6}; make it smaller"
         )
     mode, facts = image.mode, ["holds several frames: the first is used"] if _animated(image) else []
-    side = 2 * max(height, width)
-    image.draft(None, (side, side))  # JPEG: decode at 1/2, 1/4 or 1/8, never below twice the target
+    if fit != "whole":
+        side = 2 * max(height, width)
+        image.draft(None, (side, side))  # JPEG: decode at 1/2, 1/4 or 1/8, never below twice the target
     image.load()
     turn = _TURNS.get(_orientation(image))
     if turn is not None:
@@ -97,6 +100,8 @@ def _decoded(image: Image.Image, height: int, width: int, fit: str) -> Decoded:
     image = _eight_bit(image)
     if "A" in image.mode:
         facts.append("has clear parts")
+    if fit == "whole":
+        width, height = image.size
     inner = _fitted(image, height, width, fit)
     return Decoded(_canvas(inner, height, width), _color(inner), f"{h}x{w}", mode, tuple(facts))
 
@@ -138,6 +143,8 @@ def _scaled(image: Image.Image) -> Image.Image:
 
 def _fitted(image: Image.Image, height: int, width: int, fit: str) -> Image.Image:
     """Resized to (height, width), or, for `pad`, to the largest size of its own shape within."""
+    if fit == "whole":
+        return image
     w, h = image.size
     if fit == "pad":
         h_in, w_in = fit_inside(h, w, height, width)

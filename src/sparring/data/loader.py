@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparring.config import UserError
-from sparring.data.source import Source
+from sparring.data.source import Batch, Source
 from sparring.seeds import hashed, mix
 
 PICTURES = ("image", "source")
@@ -55,6 +55,7 @@ def batches(
         index = order[first : first + batch]
         columns = source[index]
         if augment is not None and (augment.flip or augment.shift):
+            _check_alike(columns, augment)
             keys = hashed(index, mix(seed + 1, epoch))  # a picture and its source are moved alike
             columns |= {name: augmented(columns[name], keys, augment) for name in PICTURES if name in columns}
         if unlabelled:
@@ -63,6 +64,15 @@ def batches(
             columns["label"] = torch.where(dropped, len(source.about.classes), columns["label"])
         yield {name: ready(name, column, device) for name, column in columns.items()}
         number += 1
+
+
+def _check_alike(columns: Batch, augment: Augment) -> None:
+    sizes = {tuple(columns[name].shape[2:]) for name in PICTURES if name in columns}
+    if augment.shift and len(sizes) > 1:
+        raise UserError(
+            f"augment.shift={augment.shift} moves pictures by whole pixels, and sources are smaller here; use "
+            "--augment.shift 0"
+        )
 
 
 def ready(name: str, column: Tensor, device: torch.device | None) -> Tensor:

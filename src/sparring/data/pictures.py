@@ -145,6 +145,7 @@ def _splits(path: Path, settings: Data, prepared: _Prepared, split: _Split) -> d
 def pictures_of(paths: Iterable[Path], shape: tuple[int, ...], fit: str) -> Iterator[tuple[str, Tensor | str]]:
     """(name, (C, H, W) uint8) of files and of all in folders and zips; instead of a picture, why it is none.
 
+    `fit` is crop, pad or stretch, or whole for the pictures' own sizes, whatever the shape's height and width are.
     `UserError` for a path that is not there.
     """
     channels, height, width = shape

@@ -21,8 +21,9 @@ class Data:
     labels: str | None = None
     """A CSV or JSON file of `file name, label`; otherwise sub-folders, where there are any, name the classes."""
     source: str | None = None
-    """What each picture is made from, for recipes that translate: a view of it (`edges`, `gray`, `inverted`,
-    `small:2`, `small:4`), `left` where pictures show both side by side, or other data."""
+    """What each picture is made from, for recipes that translate or restore: a view of it (`edges`, `gray`, `inverted`,
+    `small:2`, `small:4` at its own size, `reduced:2`, `reduced:4`, `masked`, `masked:14`, `masked:free`), `left` where
+    pictures show both side by side, or other data."""
     paired: bool = False
     """Pictures of --source belong to those of --data one by one: by the names of their files, else by their order."""
     captions: str | None = None

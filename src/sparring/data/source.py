@@ -33,7 +33,10 @@ class About:
     sha256: str = ""
     """Hash of the content of this split, so that results and caches are tied to data, never to a name."""
     source: tuple[int, ...] = ()
-    """Shape of the column `source`, the pictures that the images are made from; empty where there is none."""
+    """Shape of the column `source`, the pictures that the images are made from; empty where there is none. They may be
+    smaller than the images."""
+    masked: bool = False
+    """The last channel of `source` is a mask: 255 where the picture is missing, else 0."""
     paired: bool = False
     """Each image belongs to its source; else they lie beside each other by chance."""
     caption: int = 0

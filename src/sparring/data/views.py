@@ -1,7 +1,7 @@
 """Two pictures per sample: `image`, which is to be made, and `source`, from which it is made.
 
-The source is a view of the picture itself (its edges, itself inverted, smaller), the left half of a picture whose right
-half is the image, or a picture of another set: the one that belongs to it, or any.
+The source is a view of the picture itself (its edges, itself inverted, smaller, with a hole), the left half of a
+picture whose right half is the image, or a picture of another set: the one that belongs to it, or any.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 
 import torch
@@ -16,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparring.config import UserError, did_you_mean
+from sparring.data.holes import MASKED, free, square, with_hole
 from sparring.data.settings import Data
-from sparring.data.source import About, Source, Splits, names_of, subset
+from sparring.data.source import About, Rows, Source, Splits, names_of, subset
 from sparring.data.tensors import height_and_width, recolored
 
 View = Callable[[Tensor], Tensor]
@@ -50,15 +52,50 @@ def small(images: Tensor, factor: int = 4) -> Tensor:
     return F.interpolate(reduced, images.shape[2:], mode="bicubic").round().clamp(0, 255).byte()
 
 
+def reduced(images: Tensor, factor: int) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, C, H / factor, W / factor): antialiased bicubic, as `small`, and left at that size."""
+    height, width = images.shape[2:]
+    if height % factor or width % factor:
+        raise UserError(
+            f"source=reduced:{factor}: {height}x{width} is no multiple of {factor}; choose a --size that is"
+        )
+    size = (height // factor, width // factor)
+    return F.interpolate(images.float(), size, mode="bicubic", antialias=True).round().clamp(0, 255).byte()
+
+
+def masked(images: Tensor, side: int | None = None) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, C + 1, H, W): a square hole in the middle, by default half as high and wide."""
+    hole = square(images.shape[2], images.shape[3], side)
+    return with_hole(images, hole.expand(len(images), -1, -1, -1))
+
+
+def masked_freely(images: Tensor) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, C + 1, H, W): a hole of strokes, another for every picture."""
+    return with_hole(images, free(images))
+
+
 VIEWS: Mapping[str, View] = {
     "inverted": inverted,
     "gray": gray,
     "edges": edges,
-    "small:2": lambda images: small(images, 2),
+    "small:2": partial(small, factor=2),
     "small:4": small,
+    "reduced:2": partial(reduced, factor=2),
+    "reduced:4": partial(reduced, factor=4),
+    MASKED: masked,
+    f"{MASKED}:free": masked_freely,
 }
+"""And `masked:N`, a hole of N x N."""
 HALF = "left"
 """The image is the right half of each picture, and its left half is what it is made from."""
+
+
+def view_named(name: str) -> View | None:
+    """The view of that name; None where there is none."""
+    kind, _, side = name.partition(":")
+    if kind == MASKED and side.isdecimal():
+        return partial(masked, side=int(side))
+    return VIEWS.get(name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +116,32 @@ class Viewed:
             return {**columns, "source": self.view(images)}
         half = images.shape[3] // 2
         return {**columns, "image": images[..., half:], "source": images[..., :half]}
+
+
+def pictures_alone(source: Source) -> Source:
+    """The same images and labels, without what they are made from: as they were before there was a view."""
+    if isinstance(source, Viewed) and source.view is not None:
+        return source.base
+    if isinstance(source, Rows):
+        return subset(pictures_alone(source.source), source.rows)
+    return _Images(source) if source.about.source else source
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """A source without its column `source`."""
+
+    base: Source
+
+    @property
+    def about(self) -> About:
+        return self.base.about
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
+        return {name: column for name, column in self.base[index].items() if name != "source"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +202,9 @@ def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
         whole = replace(settings, source=None, size=f"{height}x{2 * width}", fit="stretch")
         return {name: _halved(split) for name, split in opened(whole).items()}
     splits = {name: _pictures(split) for name, split in opened(replace(settings, source=None)).items()}
-    if said in VIEWS:
-        return {name: _viewed(split, said) for name, split in splits.items()}
+    view = view_named(said)
+    if view is not None:
+        return {name: _viewed(split, said, view) for name, split in splits.items()}
     try:
         others = opened(replace(settings, data=said, source=None, labels=None))
     except UserError as error:
@@ -212,9 +276,10 @@ def _pictures(split: Source) -> Source:
     return split
 
 
-def _viewed(split: Source, name: str) -> Source:
-    shape = tuple(VIEWS[name](split[torch.arange(1)]["image"]).shape[1:])
-    return Viewed(_described(split.about, shape, name, True), split, VIEWS[name])
+def _viewed(split: Source, name: str, view: View) -> Source:
+    shape = tuple(view(split[torch.arange(1)]["image"]).shape[1:])
+    about = replace(_described(split.about, shape, name, True), masked=name.partition(":")[0] == MASKED)
+    return Viewed(about, split, view)
 
 
 def _halved(split: Source) -> Source:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from sparring.config import UserError
-from sparring.nn.layers import normal_init
+from sparring.nn.layers import normal_init, spectral_norm
 
 
 def norm(channels: int) -> nn.Module:
@@ -187,10 +187,12 @@ class PatchCritic(nn.Module):
     """(N, C, H, W) -> (N, 1, h, w): a score of every patch. Isola et al. 2017, 6.1.2.
 
     `layers` strided 4x4 convolutions, then two of stride 1: patches of 16, 34 or 70 pixels for 1, 2, 3 of them; fewer
-    where the pictures are small.
+    where the pictures are small. `normalised` by instance, `spectral` by the norm of the weights.
     """
 
-    def __init__(self, shape: Sequence[int], width: int = 64, layers: int = 3, normalised: bool = True) -> None:
+    def __init__(
+        self, shape: Sequence[int], width: int = 64, layers: int = 3, normalised: bool = True, spectral: bool = False
+    ) -> None:
         super().__init__()
         before, height, wide = shape
         strided = max(1, depth(height, wide, layers, 4))
@@ -203,11 +205,23 @@ class PatchCritic(nn.Module):
             before = after
         self.body = nn.Sequential(*body, nn.Conv2d(before, 1, 4, 1, 1))
         self.apply(normal_init(0.02))
+        for layer in self.body if spectral else ():
+            if isinstance(layer, nn.Conv2d):
+                spectral_norm(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
         out: Tensor = self.body(x)
         return out
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """What each layer makes of it, the scores last."""
+        found = []
+        for layer in self.body:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(x)
+        return [*found, x]
 
 
 class ToDomain(nn.Module):

@@ -67,6 +67,8 @@ PROOFS: Mapping[str, Entry] = {
     "classes": Entry("conditional:classes", "pictures by class, read by a judge", ("cdcgan",), "30 min", _CLOTHES),
     "sentences": Entry("conditional:sentences", "sentences never shown, drawn", ("text_to_image",), "30 min"),
     "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
+    "superres": Entry("restore:superres", "28x28 digits from 7x7", ("superres",), "8 min", _MNIST),
+    "inpaint": Entry("restore:inpaint", "digits without their middle", ("inpaint",), "8 min", _MNIST),
     "hands": Entry("translate:hands", "digits of MNIST and UCI without pairs", ("cyclegan",), "6 min", _MNIST),
     "emoji": Entry(
         "emoji:redrawn", "emoji of 2017 as today's, by pairs", ("pix2pix",), "12 min", ("noto-emoji", "featnets")

@@ -162,7 +162,10 @@ def build(config: Config, about: About) -> Game:
     if config.identity and image[0] != source[0]:
         raise UserError(f"identity={config.identity}: {source[0]} and {image[0]} channels differ; use --identity 0")
     if image[1:] != source[1:]:
-        raise UserError(f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]}; use --size for both")
+        raise UserError(
+            f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]} are not of one size; use "
+            "--size for both, or a --source such as small:2"
+        )
     objective = resolve(config.objective, OBJECTIVES, "objective")
     check_objective(objective)
     if objective.paired:

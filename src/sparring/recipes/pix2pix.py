@@ -121,7 +121,10 @@ def build(config: Config, about: About) -> Game:
     """A translator, and a critic of source and image together."""
     image, source = about.shape, about.source
     if image[1:] != source[1:]:
-        raise UserError(f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]}; use --size for both")
+        raise UserError(
+            f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]} are not of one size; use "
+            "--size for both, or the recipe superres"
+        )
     objective = resolve(config.objective, OBJECTIVES, "objective")
     check_objective(objective)
     generator = (
