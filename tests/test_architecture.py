@@ -26,6 +26,7 @@ LAYERS = [
     ["training"],
     ["judging"],
     ["session"],
+    ["worth"],
     ["proofs"],
     ["cli_use", "cli_data", "cli_judge", "cli_doctor"],
     ["cli"],

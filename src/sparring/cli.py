@@ -34,6 +34,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring resume RUN                 go on with a run that was stopped
   sparring sample RUN [--label 7]     pictures from a trained run
   sparring translate RUN FILES ...    pictures made from your own (pix2pix, cyclegan)
+  sparring augment RUN --labels 100   do its samples help a classifier that has few labels?
   sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
   sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change
@@ -294,6 +295,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "resume": resume,
     "sample": of("cli_use", "sample"),
     "translate": of("cli_use", "translate"),
+    "augment": of("cli_use", "augment"),
     "evaluate": of("cli_judge", "evaluate"),
     "compare": of("cli_judge", "compare"),
     "diagnose": of("cli_doctor", "diagnose"),

@@ -24,7 +24,7 @@ def evenly(labels: Tensor, count: int, seed: int = 0) -> Tensor:
         raise ValueError(f"count={count} of {len(labels)} rows")
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     turn = torch.empty_like(order)
-    for number in labels.unique():
+    for number in range(int(labels.max()) + 1):
         members = order[labels[order] == number]
         turn[members] = torch.arange(len(members))
     turns = turn[order] * (int(labels.max()) + 1) + labels[order]

@@ -65,6 +65,15 @@ PROOFS: Mapping[str, Entry] = {
     "rescue": Entry("doctor:rescue", "sick runs that go back to health by themselves", (), "15 min"),
     "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
     "unpaired": Entry("translate:unpaired", "digits to inverted digits without pairs", ("cyclegan",), "15 min", _MNIST),
+    "semi-supervised": Entry(
+        "semi:semi_supervised", "a classifier from 100 labels of MNIST", ("semi_supervised",), "6 min", _MNIST
+    ),
+    "linear-probe": Entry(
+        "semi:linear_probe", "what a discriminator has learnt", ("dcgan",), "5 min", ("mnist", "fashion-mnist")
+    ),
+    "augment": Entry(
+        "worth:augment", "whether generated digits help a classifier of 100 labels", ("cdcgan",), "8 min", _MNIST
+    ),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

@@ -44,9 +44,9 @@ from sparring.optimizers import Adam
 class Config:
     """Numbers of the semi-supervised game."""
 
-    rounds: int = 3000
+    rounds: int = 4000
     """Rounds, each a step of both players."""
-    batch: int = 64
+    batch: int = 32
     """Pictures without labels per step; as many with labels, and as many generated."""
     labelled: int = 100
     """Pictures whose labels are seen, in all, evenly of each class."""
@@ -63,25 +63,31 @@ class Config:
     latent: int = 64
     """Random numbers that a picture is made from."""
     noise: float = 0.3
-    """Standard deviation of the noise on pictures, which span [-1, 1]; the dense network adds .5 in hidden layers."""
-    classifier: Adam = field(default_factory=lambda: Adam(2e-3, 0.5, 0.999))
+    """Standard deviation of the noise on pictures in [-1, 1]; the dense network has .5 in hidden layers, too."""
+    classifier: Adam = field(default_factory=lambda: Adam(3e-3, 0.5, 0.999))
     """The discriminator's optimizer."""
-    generator: Adam = field(default_factory=lambda: Adam(2e-3, 0.5, 0.999))
+    generator: Adam = field(default_factory=lambda: Adam(3e-3, 0.5, 0.999))
     """The generator's optimizer."""
     decay: float = 0.5
     """Progress from which the learning rates fall, on a line, to a fiftieth."""
     average: float = 0.998
     """Fraction of the averaged weights kept per round."""
-    augment: Augment = field(default_factory=Augment)
-    """Changes of the real pictures, labelled or not."""
+    augment: Augment = field(default_factory=lambda: Augment(shift=2))
+    """Changes of the real pictures, labelled or not: shifts of up to two pixels."""
 
 
-ADAM = Adam(3e-3, 0.5, 0.999)
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
-    "labels-only": Config(rounds=500, unlabelled=False),
+    "labels-only": Config(rounds=1500, unlabelled=False),
     "paper": Config(
-        rounds=180_000, batch=100, networks="dense", latent=100, classifier=ADAM, generator=ADAM, decay=1, average=0.9999
+        rounds=180_000,
+        batch=100,
+        networks="dense",
+        latent=100,
+        noise=0.6,
+        decay=1,
+        average=0.9999,
+        augment=Augment(),
     ),
 }
 HIDDEN, GENERATOR_HIDDEN, INNER = (1000, 500, 250, 250, 250), (500, 500), 0.5
@@ -92,8 +98,8 @@ def data(config: Config, source: Source) -> Source:
     about = source.about
     if about.key != "image" or not about.classes:
         raise UserError(
-            f"--data {about.name} has no {'labels' if about.key == 'image' else 'pictures'}, and semi_supervised learns "
-            "from a few labelled pictures; put the pictures of each class into a sub-folder, or name a CSV with --labels"
+            f"--data {about.name} has no {'labels' if about.key == 'image' else 'pictures'}, and semi_supervised "
+            "learns from a few labelled pictures; put those of each class into a sub-folder, or give --labels FILE.csv"
         )
     return few_labels(source, config.labelled, config.labelled_seed)
 
