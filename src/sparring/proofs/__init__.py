@@ -69,7 +69,7 @@ PROOFS: Mapping[str, Entry] = {
         "semi:semi_supervised", "a classifier from 100 labels of MNIST", ("semi_supervised",), "6 min", _MNIST
     ),
     "linear-probe": Entry(
-        "semi:linear_probe", "what a discriminator has learnt", ("dcgan",), "5 min", ("mnist", "fashion-mnist")
+        "semi:linear_probe", "what a discriminator has learnt, read linearly", ("dcgan",), "3 min", _MNIST
     ),
     "augment": Entry(
         "worth:augment", "whether generated digits help a classifier of 100 labels", ("cdcgan",), "8 min", _MNIST
