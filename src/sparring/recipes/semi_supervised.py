@@ -15,7 +15,8 @@ discriminator sees; its averaged weights are the product.
 Table 1 (dense, weight norm, Gaussian noise), with PyTorch's initial weights instead of data-dependent ones; 300
 epochs take hours on a CPU, and gave 93 +- 6.5 errors of 10,000 with 100 labels of MNIST.
 
-Expected: see docs/features.md and `sparring prove semi-supervised --full`.
+Expected: 308 +- 16 errors of 10,000 with 100 labels of MNIST after 100 CPU seconds, where `labels-only` makes 1,112 +-
+150 (three seeds, each with labels of its own): sparring prove semi-supervised --full
 """
 
 from __future__ import annotations
