@@ -50,6 +50,8 @@ def test_a_command_of_the_readme_works(words: list[str]) -> None:
         arguments = arguments[: arguments.index("--minutes")]
     if arguments[0] == "train":
         arguments += SHORT
+    if arguments[0] == "augment":
+        arguments += ["--seeds", "2", "--rounds", "5"]
     if arguments[0] == "prove" and "--list" not in arguments:
         arguments += ["--seeds", "1"]
     for run in (word for word in arguments if word.startswith("runs/")):

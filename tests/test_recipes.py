@@ -71,10 +71,14 @@ CASES = [
     ("vae", "points", {"data": "ring"}),
     ("vqvae", "tuned", {"data": "pictures", "color": "rgb"}),
     ("vae_gan", "tuned", {"data": "digits"}),
+    ("semi_supervised", "tuned", {"data": "digits"}),
+    ("semi_supervised", "labels-only", {"data": "digits"}),
+    ("semi_supervised", "paper", {"data": "digits"}),
     ("classifier", "tuned", {"data": "digits"}),
 ]
 WITHOUT_PENALTIES = (
-    "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "classifier",
+    "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
+    "classifier",
 )  # fmt: skip
 
 
@@ -194,6 +198,8 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("cdcgan", "tuned", {"data": "swiss-roll"}, "no labels"),
         ("cdcgan", "tuned", {"data": "pictures"}, "no labels"),
         ("classifier", "tuned", {"data": "pictures"}, "no labels"),
+        ("semi_supervised", "tuned", {"data": "pictures"}, "has no labels"),
+        ("semi_supervised", "tuned", {"data": "ring"}, "has no pictures"),
         ("r3", "tiny", {"data": "ring"}, "points, not pictures"),
         ("pacgan", "points", {"data": "digits"}, "--preset pictures"),
         ("vae", "mnist", {"data": "ring"}, "--preset points"),

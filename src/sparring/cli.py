@@ -36,6 +36,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring translate RUN FILES ...    pictures made from your own (pix2pix, cyclegan, cut)
   sparring upscale RUN FILES ...      your own pictures, larger (superres)
   sparring inpaint RUN FILES --mask M your own pictures, what is missing filled (inpaint)
+  sparring augment RUN --labels 100   do its samples help a classifier that has few labels?
   sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
   sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change
@@ -298,6 +299,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "translate": of("cli_use", "translate"),
     "upscale": of("cli_use", "upscale"),
     "inpaint": of("cli_use", "inpaint"),
+    "augment": of("cli_use", "augment"),
     "evaluate": of("cli_judge", "evaluate"),
     "compare": of("cli_judge", "compare"),
     "diagnose": of("cli_doctor", "diagnose"),

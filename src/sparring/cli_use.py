@@ -1,12 +1,14 @@
-"""The commands that use a trained run: `sparring sample`, `translate`, `upscale` and `inpaint`."""
+"""The commands that use a trained run: `sparring sample`, `translate`, `upscale`, `inpaint` and `augment`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
+from rich.table import Table
 
 from sparring.config import UserError
 from sparring.flags import command, positional, text
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sparring.session import Run
+    from sparring.worth import Worth
 
 Which = Literal["final", "best"]
 
@@ -247,3 +250,71 @@ def _write(given: Iterable[tuple[str, Tensor | str]], make: Callable[[Tensor], T
     if not written:
         raise UserError("none of these pictures could be read or used")
     print(target)
+
+
+def augment(arguments: Sequence[str]) -> None:
+    """Whether generated pictures help a classifier."""
+
+    def run(
+        paths: positional(tuple[str, ...], "RUN"),  # type: ignore[valid-type]
+        labels: int = 100,
+        ratios: tuple[int, ...] = (1, 10),
+        seeds: int = 5,
+        rounds: int = 400,
+        ceiling: bool = True,
+        trust: bool = False,
+    ) -> None:
+        """Does training a classifier with a run's samples help, where labels are few? JSON on stdout.
+
+        Classifiers are trained on so many labelled pictures, on those and generated ones, and on all. A run that was
+        itself trained on more labels hands them on: then this measures the labels, and says so. To ask about
+        generation alone, train the run on as few: sparring train cdcgan --data mnist --limit 100
+
+        Args:
+            paths: Folders of runs made by label, e.g. runs/cdcgan-mnist-1; of several, each one's mean counts as one.
+            labels: Real pictures whose labels the classifiers are given, evenly of each class.
+            ratios: Generated pictures for each real one; an arm of the experiment each.
+            seeds: Classifiers per arm and run, at least 2 where there is one run.
+            rounds: Updates of each classifier, the same for every arm.
+            ceiling: Also train on all real pictures, which shows what more labels would bring.
+            trust: Run the code of your own that the runs name.
+        """
+        from sparring import session, worth
+
+        if not paths or not ratios or min(ratios) < 1 or rounds < 1 or seeds < 1 or len(paths) * seeds < 2:
+            raise UserError(
+                f"augment needs runs, ratios of at least 1, rounds, and two seeds or runs to compare; got {len(paths)} "
+                f"runs, ratios={ratios}, rounds={rounds}, seeds={seeds}: sparring augment RUN --seeds 5"
+            )
+        console = Console(stderr=True)
+        opened = [session.load(path, trust) for path in paths]
+        found = [worth.measure(one, labels, ratios, range(seeds), rounds, ceiling, console) for one in opened]
+        told = worth.across(found)
+        show_worth(told, f"over {len(paths)} runs" if len(paths) > 1 else f"over {seeds} seeds of one run", console)
+        print(json.dumps(worth.as_json(told), indent=1))
+
+    command(run, arguments, "augment")
+
+
+def show_worth(told: Worth, over: str, console: Console) -> None:
+    """The table and its verdict."""
+    from sparring.worth import REAL, mean_and_error
+
+    table = Table(title=f"accuracy of classifiers of {told.labels:,} labels, {over}")
+    for head in ("trained on", "mean", "standard error", "more than real alone", "p", "verdict"):
+        table.add_column(head, overflow="fold")
+    beside = {one.name: one for one in told.comparisons()}
+    for name, values in told.accuracies.items():
+        mean, se = mean_and_error(values)
+        row = beside.get(name)
+        said = (f"{row.difference:+.4f} ± {row.se:.4f}", f"{row.p:.2g}", row.verdict) if row else ("", "", "")
+        table.add_row(f"{told.labels:,} real" if name == REAL else name, f"{mean:.4f}", f"{se:.4f}", *said)
+    console.print(table)
+    console.print(f"the generator was trained on {told.learnt_from:,} labelled pictures", markup=False)
+    if told.leaks:
+        console.print(
+            f"these are more than the classifier's {told.labels:,}: a gain is that of its labels, not of generation. "
+            f"Train it with --limit {told.labels}",
+            style="bold yellow",
+            markup=False,
+        )

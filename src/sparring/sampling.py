@@ -49,6 +49,8 @@ def draw(game: Game, n: int, seed: int, label: int | None = None, pool: Source |
         columns = pool[chosen(pool, n, seed)]
         drawn |= {name: ready(name, columns[name], None) for name in game.given}
     if label is not None:
+        if "label" not in drawn:
+            raise UserError(f"label={label}: this recipe's samples are not made by label; leave it out, or use cdcgan")
         drawn["label"] = torch.full((n,), label)
     return drawn
 

@@ -54,7 +54,7 @@ from sparring.judging import (
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
-from sparring.metrics.features import Extractor
+from sparring.metrics.features import Extractor, extract
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -73,6 +73,8 @@ from sparring.runs import (
 from sparring.tiles import by_tiles, tile_for
 from sparring.training import Job
 
+CLASSIFIER = "classifier"
+"""The module that names classes, in recipes that learn one."""
 CLEARLY = 0.8
 """Share of the last looks' distance below which an earlier one's is worth judging."""
 
@@ -495,6 +497,29 @@ class Run:
             out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
             return sampling.finished(out, self.about)
 
+    def _classifier(self) -> nn.Module:
+        if CLASSIFIER not in self.model.modules:
+            raise UserError(
+                f"{self.path}: the recipe {self.plan.recipe} learns no classifier; use classifier or semi_supervised"
+            )
+        return self.model.modules[CLASSIFIER]
+
+    def classify(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 -> (N, classes) float32 probabilities, in the order of `about.classes`.
+
+        `UserError` for recipes that learn no classifier and for pictures of another shape.
+        """
+        network, shape = self._classifier(), self.about.shape
+        if pictures.dtype != torch.uint8 or tuple(pictures.shape[1:]) != shape:
+            raise UserError(
+                f"pictures are {pictures.dtype} of shape {tuple(pictures.shape)}; uint8 (N, "
+                f"{', '.join(map(str, shape))}) is expected"
+            )
+        with isolated():
+            logits = extract(extractor_of(network, self.about, self.machine.device), pictures).logits
+            assert logits is not None
+            return logits.softmax(1)
+
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""
         seen, kept = smoothed(read_events(self.path)), checkpoint.listed(self.path / BEST)
@@ -562,6 +587,8 @@ class Run:
                 scored = self._classified(splits[split], split)
             else:
                 scored = self._judged(splits, split, samples, seed, self._judge(splits, judge, protocol, console))
+                if CLASSIFIER in self.model.modules and splits[split].about.classes:
+                    scored["metrics"] |= self._classified(splits[split], split)["metrics"]
         weights = "average" if self.model.averaged else "live"
         result = {"round": self.model.round, "weights": weights, "seed": seed, "time": now(), **scored}
         own = against is None and split == usual and samples == MOST_SAMPLES and judge == "auto" and seed == 1
@@ -595,13 +622,13 @@ class Run:
         return scored
 
     def _classified(self, held_out: Source, split: str) -> dict[str, Any]:
-        network, learnt = self.model.modules["classifier"], self.about
+        learnt = self.about
         if (held_out.about.shape, held_out.about.classes) != (learnt.shape, learnt.classes):
             raise UserError(
                 f"{held_out.about.name} has pictures of {held_out.about.shape} in {len(held_out.about.classes)} "
                 f"classes, and this classifier knows {learnt.shape} in {len(learnt.classes)}, by those of {learnt.name}"
             )
-        right = named_rightly(extractor_of(network, self.about, self.machine.device), held_out)
+        right = named_rightly(extractor_of(self._classifier(), learnt, self.machine.device), held_out)
         about = held_out.about
         reference = {"data": about.name, "split": split, "sha256": about.sha256, "count": len(held_out)}
         stamp = {"reference": about.sha256, "split": split, "reference_count": len(held_out)}

@@ -323,7 +323,8 @@ def _seen(source: torch.Tensor, about: About) -> torch.Tensor:
 def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.Tensor]]:
     """(columns, rows, what to draw): a column per class where classes mean something and fit, else 8 x 8."""
     classes = len(about.classes)
-    if classes and not about.invented and classes <= 16:
+    by_label = "label" in sampling.draw(game, 1, SNAPSHOT_SEED)
+    if by_label and not about.invented and classes <= 16:
         rows = 8
         return classes, rows, sampling.by_class(game, classes, rows, SNAPSHOT_SEED)
     return 8, 8, sampling.draw(game, 64, SNAPSHOT_SEED)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparring import cli, proofs
+from sparring import cli, proofs, worth
 from sparring.data import Data, open_data
 from sparring.data.toys import TOYS
 from sparring.metrics.features import Extractor, extract
 from sparring.objectives import DIVERGENCES
-from sparring.proofs import draw, fgan, modes, restore, stacked, theory
+from sparring.proofs import draw, fgan, modes, restore, semi, stacked, theory
+from sparring.proofs import worth as worth_proof
 from sparring.proofs.ladder import RUNGS
 from sparring.proofs.line import GRID, bound, exact, gaussian, integral
 from sparring.proofs.record import Claim, Result, of_claims, page, quick_look, write
@@ -212,3 +213,25 @@ def test_restored_pictures_are_measured_against_their_own_truth_and_held_to_thei
     assert not all(claim.held for claim in restore.claims_of(task, "case", [found], "control"))
     sheet = restore.sheet({"small": torch.zeros(12, 1, 7, 7, dtype=torch.uint8), "large": images[:12]})
     assert sheet.width > 12 * 56
+
+
+def test_a_probe_holds_only_where_training_helped_on_every_seed() -> None:
+    found = {(name, n): [2.0 * n, 3.0 * n] for name in ("pixels", "untrained") for n in semi.BUDGETS}
+    found |= {("pixels", n): [9.0 * n, 9.0 * n] for n in semi.BUDGETS}
+    found |= {("trained", n): [1.0 * n, 2.5 * n] for n in semi.BUDGETS}  # above the other seed's control
+    assert all(claim.held for claim in semi.probe_claims("mnist", found))
+    found["trained", 100] = [100.0, 300.0]
+    assert not all(claim.held for claim in semi.probe_claims("mnist", found))
+    found["trained", 100], found["pixels", 100] = [100.0, 250.0], [100.0, 900.0]  # a control that does not fail
+    assert not all(claim.held for claim in semi.probe_claims("mnist", found))
+
+
+def test_the_table_of_generated_pictures_says_who_knew_what() -> None:
+    arms = {worth.REAL: (0.8, 0.7), "+ 1 x generated": (0.9, 0.81), worth.ALL: (0.97, 0.98)}
+    sets = [worth.Worth(100, 60_000, {arm: [values[i]] for arm, values in arms.items()}) for i in range(2)]
+    real, made, every = worth_proof.rows_of(sets)
+    assert [row[:2] for row in (real, made, every)] == [
+        ["60,000", "100 real"], ["60,000", "+ 1 x generated"], ["60,000", "all real"],
+    ]  # fmt: skip
+    assert real[2:] == ["0.7500 +- 0.0500", "0.8000, 0.7000", "", ""]
+    assert made[4].startswith("+0.1050 +- 0.0050: helps")

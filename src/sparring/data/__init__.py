@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sparring.config import UserError, did_you_mean, is_outside, resolve
 from sparring.data.captions import with_captions
 from sparring.data.digits import open_digits
+from sparring.data.few import limited
 from sparring.data.idx import open_idx
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
@@ -66,6 +67,8 @@ def open_data(settings: Data) -> dict[str, Source]:
         splits = dict(_opened(settings) if settings.source is None else with_sources(settings, _opened))
     if settings.validation:
         splits["train"], splits["validation"] = carve(splits["train"], settings.validation, seed=1)
+    if settings.limit is not None:
+        splits["train"] = limited(splits["train"], settings.limit, settings.limit_seed)
     return splits
 
 

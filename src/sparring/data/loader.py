@@ -12,7 +12,7 @@ from sparring.config import UserError
 from sparring.data.source import Batch, Source
 from sparring.seeds import hashed, mix
 
-PICTURES = ("image", "source")
+PICTURES = ("image", "source", "labelled")
 """Columns of bytes that become float32."""
 
 

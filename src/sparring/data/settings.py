@@ -33,3 +33,7 @@ class Data:
     """Share held out for judging, when the set has no test split of its own."""
     validation: float = 0.0
     """Share of the training split set aside for choosing settings (`evaluate --split validation`)."""
+    limit: int | None = None
+    """Train on so many samples only, as many of each class as can be; none is all. Held-out ones stay as they are."""
+    limit_seed: int = 0
+    """Another one chooses others."""

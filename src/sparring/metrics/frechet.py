@@ -120,6 +120,9 @@ def _all_and_deleted(fake: Tensor, reference: Moments, root: Tensor, groups: int
     whole = float(values.sqrt().sum())
     fixed, turn, count = reference.covariance.trace(), root @ vectors, len(fake)
     square = own.covariance.trace() * (count - 1)
+    # changes tell errors, of which seven digits are more than enough; brought to size, so that squares fit into float32
+    unit, length = max(float(square / count) ** 0.5, 1e-300), max(float(turn.abs().max()), 1e-300)
+    narrow = (turn / length).float()
     computed = groups if len(values) <= _SMALL else _WHOLE
     wholly = {i * groups // computed for i in range(computed)}
     deleted, rest = [], {}
@@ -127,8 +130,8 @@ def _all_and_deleted(fake: Tensor, reference: Moments, root: Tensor, groups: int
         centred = fake[rows].double() - own.mean
         left = count - len(centred)
         shift = -centred.sum(0) / left  # of the mean: the centred rows sum to 0
-        moved = torch.cat([centred, math.sqrt(left) * shift[None]]) @ turn
-        change = gram(moved).div_(1 - left)
+        moved = torch.cat([centred, math.sqrt(left) * shift[None]]).div_(unit).float() @ narrow
+        change = gram(moved).double().mul_((unit * length) ** 2 / (1 - left))
         change.diagonal().add_(values * ((count - 1) / (left - 1) - 1))
         root_trace = whole + float(first @ change.diagonal() - (second * change.square()).sum())
         if i in wholly:

@@ -72,13 +72,12 @@ class Cloud:
 
 def clouds(*sets: Tensor) -> list[Cloud]:
     """Sets around one centre: a median, because one sample that exploded moves the mean away from all others."""
-    centre = _middle(sets[0])
-    small = all(features.dtype != torch.float64 and float(features.abs().max()) < _FAR for features in sets)
+    small = all(features.dtype != torch.float64 and _largest(features) < _FAR for features in sets)
     dtype = torch.float32 if small and sets[0].shape[1] >= _FEW else torch.float64
-    made = []
+    centre, made = _middle(sets[0]).to(dtype), []
     for features in sets:
-        centred = torch.cat([(rows.double() - centre).to(dtype) for rows in torch.split(features, 4096)])
-        made.append(Cloud(features, centred, centred.square().sum(1), centre))
+        centred = features.to(dtype) - centre  # rounded once, by a share of the difference itself
+        made.append(Cloud(features, centred, centred.square().sum(1), centre.double()))
     return made
 
 
@@ -159,9 +158,14 @@ def _candidates_in_double(x: Cloud, y: Cloud, rows: Tensor, wanted: int, itself:
     return torch.cat(parts)
 
 
+def _largest(x: Tensor) -> float:
+    least, most = x.aminmax()
+    return max(-float(least), float(most))
+
+
 def _middle(x: Tensor) -> Tensor:
-    """(d,) median of about a thousand rows; by sorting: `median` on CUDA refuses deterministic algorithms."""
-    rows = x[:: len(x) // 1000 + 1].double()
+    """(d,) median of about 250 rows; by sorting: `median` on CUDA refuses deterministic algorithms."""
+    rows = x[:: len(x) // 250 + 1].double()
     return rows.sort(0).values[len(rows) // 2]
 
 

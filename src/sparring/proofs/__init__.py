@@ -69,6 +69,15 @@ PROOFS: Mapping[str, Entry] = {
     "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
     "superres": Entry("restore:superres", "28x28 digits from 7x7", ("superres",), "8 min", _MNIST),
     "inpaint": Entry("restore:inpaint", "digits without their middle", ("inpaint",), "8 min", _MNIST),
+    "semi-supervised": Entry(
+        "semi:semi_supervised", "a classifier from 100 labels of MNIST", ("semi_supervised",), "6 min", _MNIST
+    ),
+    "linear-probe": Entry(
+        "semi:linear_probe", "what a discriminator has learnt, read linearly", ("dcgan",), "3 min", _MNIST
+    ),
+    "augment": Entry(
+        "worth:augment", "whether generated digits help a classifier of 100 labels", ("cdcgan",), "8 min", _MNIST
+    ),
     "hands": Entry("translate:hands", "digits of MNIST and UCI without pairs", ("cyclegan",), "6 min", _MNIST),
     "emoji": Entry(
         "emoji:redrawn", "emoji of 2017 as today's, by pairs", ("pix2pix",), "12 min", ("noto-emoji", "featnets")
