@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from sparring.nn.image import ConvDiscriminator, ConvGenerator
 from sparring.nn.layers import spectral_norm, unchanged
 
-_WORD, _MIXED = 64, 256
+_WORD = 64
 
 
 class TextEncoder(nn.Module):
@@ -22,7 +22,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary + 2, _WORD, padding_idx=0)
         self.convolution = nn.Conv1d(_WORD, features, 3, padding=1)
-        self.out = nn.Sequential(nn.Linear(features, _MIXED), nn.LeakyReLU(0.2), nn.Linear(_MIXED, features))
+        self.out = nn.Linear(features, features)
 
     def forward(self, caption: Tensor) -> Tensor:
         """As the class says."""
@@ -32,24 +32,18 @@ class TextEncoder(nn.Module):
 
 
 class TextGenerator(nn.Module):
-    """(N, latent), (N, L) captions -> (N, C, H, W) in [-1, 1]: the caption's features join the latent.
-
-    Two dense layers come before the first map: what is to be drawn where is a product of words, not their sum.
-    """
+    """(N, latent), (N, L) captions -> (N, C, H, W) in [-1, 1]: the caption's features join the latent."""
 
     def __init__(self, latent: int, shape: tuple[int, int, int], width: int, vocabulary: int, features: int) -> None:
         super().__init__()
         self.encoder = TextEncoder(vocabulary, features)
-        self.mixed = nn.Sequential(
-            nn.Linear(latent + features, _MIXED), nn.LeakyReLU(0.2), nn.Linear(_MIXED, _MIXED), nn.LeakyReLU(0.2)
-        )
-        self.body = ConvGenerator(_MIXED, shape, width)
+        self.body = ConvGenerator(latent + features, shape, width)
         self.scale = features**0.5
         """Brings a feature to the size of a normal latent."""
 
     def forward(self, latent: Tensor, caption: Tensor) -> Tensor:
         """As the class says."""
-        out: Tensor = self.body(self.mixed(torch.cat([latent, self.scale * self.encoder(caption)], 1)))
+        out: Tensor = self.body(torch.cat([latent, self.scale * self.encoder(caption)], 1))
         return out
 
 
