@@ -9,8 +9,11 @@ import pytest
 import torch
 
 import sparring
-from sparring import UserError, checkpoint
-from sparring.runs import read_config, read_events
+from sparring import UserError, checkpoint, recipes, session, training
+from sparring.data import Source, open_data
+from sparring.game import Game
+from sparring.machine import Machine, find_machine
+from sparring.runs import How, Plan, read_config, read_events
 
 QUICK: dict[str, Any] = {"rounds": 30, "batch": 32, "threads": 1, "snapshots": 3, "save_every": 0.0}
 
@@ -438,3 +441,18 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, run: sparring.Run) -
     shutil.copy(run.path / "config.json", tmp_path / "config.json")
     with pytest.raises(UserError, match="no checkpoint yet"):
         sparring.load(tmp_path).sample(1)
+
+
+def test_the_estimate_counts_players_that_come_in_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = session.plan_of("superres", None, {"data": "digits", "source": "reduced:2", "rounds": 40})
+    source = recipes.find("superres").data(plan.model, open_data(plan.data)["train"])
+    begun = list[int]()
+
+    def pace(game: Game, plan: Plan, source: Source, machine: Machine, begin: int, seconds: float) -> float:
+        begun.append(begin)
+        return 0.1 if begin == 0 else 0.3
+
+    monkeypatch.setattr(training, "pace", pace)
+    found = training.trial(plan, source, find_machine(How(), "image"))
+    assert begun == [0, 20]  # the critic comes in at half of the run
+    assert found.seconds_per_round == pytest.approx(0.2)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -127,19 +128,35 @@ class Trial:
 
 
 def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0) -> Trial:
-    """Play a few rounds of a game of its own, so that time and memory are measured and not guessed."""
+    """Play a few rounds of a game of its own, so that time and memory are measured and not guessed.
+
+    Where players come in later, or leave, each stretch of the run counts by its share.
+    """
     game = assemble(plan, source.about, machine)
-    settings = Train(10_000, plan.how.seed, machine.precision, check_every=1)
-    times, begin = [], time.perf_counter()
-    mark = begin
+    total = plan.model.rounds
+    turns = {turn for player in game.players for turn in (player.start, player.stop) if turn and turn < total}
+    marks = [0, *sorted(turns), total]
+    stretches = [(begin, end - begin) for begin, end in pairwise(marks)]
+    spent = [pace(game, plan, source, machine, begin, seconds / len(stretches)) for begin, _ in stretches]
+    mean = sum(each * length for each, (_, length) in zip(spent, stretches, strict=True)) / total
+    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in game.modules.items()}
+    return Trial(mean, peak_memory(machine.device), counts)
+
+
+def pace(game: Game, plan: Plan, source: Source, machine: Machine, begin: int, seconds: float) -> float:
+    """Seconds of a round from round `begin` on."""
+    length = plan.model.rounds if begin else 10_000  # progress says who plays; from the start on it must not run out
+    settings = Train(length, plan.how.seed, machine.precision, check_every=1)
+    state, times, since = start(game), list[float](), time.perf_counter()
+    state.round = begin
+    mark = since
     with contextlib.suppress(NonFiniteLossError):  # the run itself will tell of it
-        for _ in rounds(game, stream(plan, source, machine, 0), settings):  # check_every=1 waits for the device
+        for _ in rounds(game, stream(plan, source, machine, 0), settings, state):  # check_every=1 waits for the device
             times.append(time.perf_counter() - mark)
             mark = time.perf_counter()
-            if mark - begin > seconds and len(times) >= 3:
+            if mark - since > seconds and len(times) >= 3:
                 break
-    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in game.modules.items()}
-    return Trial(statistics.median(times[2:] or times or [0.001]), peak_memory(machine.device), counts)
+    return statistics.median(times[2:] or times or [0.001])
 
 
 def choose_threads(plan: Plan, source: Source, machine: Machine) -> tuple[Machine, Trial]:
