@@ -144,7 +144,7 @@ def test_every_kind_that_a_check_hides_is_a_kind() -> None:
 
 
 def test_probes_see_real_samples_as_real_and_a_constant_as_collapsed() -> None:
-    from sparring import recipes, training
+    from sparring import recipes, sampling, training
     from sparring.machine import Machine
     from sparring.recipes import preset
     from sparring.runs import How, Plan
@@ -173,6 +173,13 @@ def test_probes_see_real_samples_as_real_and_a_constant_as_collapsed() -> None:
     assert probes._samples(train, train)["copying z"] < -15
     same = held[:1].expand(len(held), -1, -1, -1)
     assert probes._samples(same, same)["spread"] < 1e-3
+    drawn = sampling.draw(game, len(train), 0)
+    label = source[torch.arange(256)]["label"][: len(train)]
+    apart = probes._seeking(train, {**drawn, "label": label})["mode seeking"]
+    assert 0.8 < apart < 1.25  # real samples beside latents that differ as usual
+    assert probes._seeking(train[:1].expand(len(train), -1, -1, -1), drawn)["mode seeking"] < 1e-6
+    mixed = probes._seeking(train, {**drawn, "label": label[torch.randperm(len(label))]})["mode seeking"]
+    assert mixed > apart  # samples of different classes lie farther apart: only those of one label are compared
 
 
 def test_probe_rounds_end_with_the_last() -> None:

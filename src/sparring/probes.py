@@ -115,7 +115,7 @@ class Probes:
             if not bool(live.isfinite().all()) or not bool(kept.isfinite().all()):
                 return {"finite": 0.0}
             found = {"finite": 1.0, **self._scores(live, drawn.get("label"))}
-            found |= self._samples(live, kept) | self._labels(drawn)
+            found |= self._samples(live, kept) | self._labels(drawn) | self._seeking(live, drawn)
         return {name: float(f"{value:.5g}") for name, value in found.items() if math.isfinite(value)}
 
     def made(self, modules: dict[str, nn.Module], drawn: dict[str, Tensor]) -> Tensor:
@@ -190,6 +190,31 @@ class Probes:
         base, labelled, latent = (self.view(self.made(modules, d)) for d in (part, other, another))
         change = (base - latent).norm(dim=1).mean().clamp(min=1e-9)
         return {"label effect": float((base - labelled).norm(dim=1).mean() / change)}
+
+    def _seeking(self, live: Tensor, drawn: dict[str, Tensor]) -> dict[str, float]:
+        """How far samples of one label move when their latents do, beside real ones of one. Mao et al. 2019, eq. 2.
+
+        The distances of samples over those of their latents, times the mean distance of latents; 0 where the latent is
+        ignored.
+        """
+        if "latent" not in drawn:
+            return {}
+        few, latent, label = self.view(live), drawn["latent"].to(live.device), drawn.get("label")
+        here, there = _neighbours_of_a_label(label, len(few))
+        apart = (latent[here] - latent[there]).flatten(1).norm(dim=1).clamp(min=1e-9)
+        moved = ((few[here] - few[there]).norm(dim=1) / apart).mean() * apart.mean()
+        one, other = _neighbours_of_a_label(self.real.label if label is not None else None, len(self.real.few))
+        real = (self.real.few[one] - self.real.few[other]).norm(dim=1).mean().clamp(min=1e-9)
+        return {"mode seeking": float(moved / real)}
+
+
+def _neighbours_of_a_label(label: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+    """Numbers of samples, and for each of another with the same label; of any where there is none."""
+    if label is None:
+        return torch.arange(count - 1), torch.arange(1, count)
+    order = label.cpu().argsort(stable=True)
+    same = label.cpu()[order][1:] == label.cpu()[order][:-1]
+    return order[:-1][same], order[1:][same]
 
 
 class View:
