@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 LAYERS = [
     ["__init__", "config", "files", "flags", "seeds"],
     ["schedules", "augment", "data", "objectives", "penalties", "nn.layers"],
-    ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained", "nn.likelihoods"],
+    ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained", "nn.dino", "nn.likelihoods"],
     ["nn.pairs", "nn.residual", "nn.r3", "nn.autoencoder", "nn.translate", "nn.text", "nn.noisy"],
     ["nn.restore"],
     ["game", "metrics", "runs", "doctor"],

@@ -40,7 +40,7 @@ def evaluate(arguments: Sequence[str]) -> None:
             against: Another set than the run's own: a name, folder or zip.
             judge: Whose features: auto (a classifier trained on the data's labels; without labels self), self (learnt
                 from the training pictures alone), pixels, lenet:FILE, resnet20:FILE, resnet56:FILE, squeezenet:FILE,
-                inception:FILE (then the distance is FID), a file.onnx or mine.py:function.
+                inception:FILE (then the distance is FID), dinov2-large:FILE, a file.onnx or mine.py:function.
             protocol: How pictures come to the judge's size; part of the score's stamp.
             size: Of the pictures of --against, e.g. 64, where it is a folder.
             checkpoint: Of a run: the end of training, or the best on the way there.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from sparring.config import UserError
-from sparring.metrics.extractors import extractor_named, resized
+from sparring.metrics.extractors import PRETRAINED, extractor_named, resized
 from sparring.metrics.features import extract
+from sparring.nn.dino import DinoV2
 from sparring.nn.pretrained import FidInception, LeNet, SqueezeNet
 
 
@@ -101,3 +103,57 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
             extractor_named(name)
     with pytest.raises(UserError, match="protocol=clear is not one of"):
         extractor_named("pixels", "clear")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [("dinov2-small", 22_056_576), ("dinov2-base", 86_580_480), ("dinov2-large", 304_368_640)],
+)
+def test_dinov2_has_the_published_parameters(kind: str, parameters: int) -> None:
+    with torch.device("meta"):
+        network = PRETRAINED[kind].network()
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    names = set(network.state_dict())
+    assert {"cls_token", "pos_embed", "mask_token", "patch_embed.proj.weight", "norm.bias"} <= names
+    assert {"blocks.0.attn.qkv.weight", "blocks.11.ls2.gamma", "blocks.11.mlp.fc2.bias"} <= names
+
+
+def test_a_block_of_dinov2_is_a_transformer_layer_with_scaled_branches() -> None:
+    torch.manual_seed(0)
+    network = DinoV2(128, 1).eval()
+    block: Any = network.blocks[0]
+    layer = torch.nn.TransformerEncoderLayer(128, 2, 512, 0.0, "gelu", 1e-6, True, True).eval()
+    pairs = [
+        (layer.self_attn.in_proj_weight, block.attn.qkv.weight), (layer.self_attn.in_proj_bias, block.attn.qkv.bias),
+        (layer.linear1.weight, block.mlp.fc1.weight), (layer.linear1.bias, block.mlp.fc1.bias),
+        (layer.self_attn.out_proj.weight, 0.3 * block.attn.proj.weight),
+        (layer.self_attn.out_proj.bias, 0.3 * block.attn.proj.bias),
+        (layer.linear2.weight, 0.7 * block.mlp.fc2.weight), (layer.linear2.bias, 0.7 * block.mlp.fc2.bias),
+    ]  # fmt: skip
+    with torch.no_grad():
+        block.ls1.gamma.fill_(0.3)
+        block.ls2.gamma.fill_(0.7)
+        for mine, theirs in pairs:
+            mine.copy_(theirs)
+        x = torch.randn(2, 5, 128)
+        assert torch.allclose(block(x), layer(x), atol=1e-5)
+
+
+def test_dinov2_sees_at_any_size_and_is_taken_from_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = DinoV2(384, 12)
+    with torch.no_grad():
+        rows = torch.arange(37.0)[:, None].expand(37, 37).flatten()
+        network.pos_embed[0, 1:, 0] = rows
+        grid = network.positions(16, 16)[0, 1:, 0].reshape(16, 16)
+        assert torch.allclose(grid[:, 0], grid[:, 9])
+        steps = grid[1:, 0] - grid[:-1, 0]
+        assert float(steps[4:-4].mean()) == pytest.approx(37 / 16.1, rel=3e-3)
+        assert torch.equal(network.positions(37, 37), network.pos_embed)
+    save_file({name: value.clone() for name, value in network.state_dict().items()}, tmp_path / "small.safetensors")
+    images = torch.randint(0, 256, (2, 1, 20, 20), dtype=torch.uint8)
+    found = extract(extractor_named(f"dinov2-small:{tmp_path / 'small.safetensors'}"), images)
+    assert found.features.shape == (2, 384)
+    assert found.logits is None
+    with pytest.raises(UserError, match="does not hold the weights of dinov2-base"):
+        extractor_named(f"dinov2-base:{tmp_path / 'small.safetensors'}")

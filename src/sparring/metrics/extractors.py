@@ -3,6 +3,7 @@
     pixels                          averaged pixels: no knowledge
     lenet:FILE, resnet20:FILE, resnet56:FILE, squeezenet:FILE       safetensors
     inception:FILE                  the network that FID is defined by; only its distance is FID
+    dinov2-small:FILE, dinov2-base:FILE, dinov2-large:FILE          features that no label has shaped, at 224 pixels
     model.onnx                      float (N, C, H, W) in [-1, 1] -> (N, d)
     mine.py:function                uint8 (N, C, H, W) -> (N, d) float features
 
@@ -31,6 +32,7 @@ from sparring.config import UserError, did_you_mean, is_outside, resolve
 from sparring.data.tensors import recolored
 from sparring.metrics.features import Extractor, pixels, weights_hash
 from sparring.metrics.perceptual import Layers
+from sparring.nn.dino import DinoV2
 from sparring.nn.pretrained import CifarResNet, FidInception, LeNet, SqueezeNet
 
 Protocol = Literal["tf1", "clean", "native"]
@@ -66,6 +68,9 @@ PRETRAINED: Mapping[str, Pretrained] = {
     "resnet56": Pretrained(lambda: CifarResNet(9), "rgb", 32, _imagenet),
     "squeezenet": Pretrained(SqueezeNet, "rgb", 227, _bgr),
     "inception": Pretrained(FidInception, "rgb", 299, lambda x: (x - 128) / 128),
+    "dinov2-small": Pretrained(lambda: DinoV2(384, 12), "rgb", 224, _imagenet),
+    "dinov2-base": Pretrained(lambda: DinoV2(768, 12), "rgb", 224, _imagenet),
+    "dinov2-large": Pretrained(lambda: DinoV2(1024, 24), "rgb", 224, _imagenet),
 }
 DEFAULT_PROTOCOL: Protocol = "clean"
 
@@ -132,10 +137,10 @@ def _pretrained(kind: str, file: Path, protocol: Protocol, device: torch.device)
     made = PRETRAINED[kind]
     network = _loaded(kind, file, device)
 
-    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+    def run(images: Tensor) -> tuple[Tensor, Tensor | None]:
         x = resized(recolored(images, made.color).to(device), made.side, protocol)
         features, logits = network(made.normalise(x))
-        return features.float().cpu(), logits.float().cpu()
+        return features.float().cpu(), None if logits is None else logits.float().cpu()
 
     return Extractor(kind, weights_hash(network), run, protocol=f"{protocol} to {made.side}x{made.side}")
 
