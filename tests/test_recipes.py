@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from sparring import checkpoint, recipes, sampling, training
-from sparring.config import UserError
+from sparring.config import UserError, check_limits
 from sparring.data import Data, Source, open_data
 from sparring.duel import DiscriminatorAugment, Duel, Penalties
 from sparring.engine import MEASURED, rounds, start
 from sparring.machine import Machine
 from sparring.nn.r3 import R3Discriminator, R3Generator, Resample
 from sparring.optimizers import Adam
+from sparring.recipes import RECIPES
 from sparring.runs import How, Plan
 from sparring.schedules import Schedule
 from sparring.training import Job
@@ -399,3 +400,9 @@ def test_a_discriminator_that_reads_labels_says_what_is_known_of_it(pictures: Pa
     changed = dataclasses.replace(plan, model=dataclasses.replace(plan.model, share_fakes=False))
     with pytest.raises(UserError, match="share_fakes"):
         job_of(changed, source, tmp_path)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_preset_is_within_the_limits_of_its_numbers(name: str) -> None:
+    for config in recipes.find(name).PRESETS.values():
+        check_limits(config)

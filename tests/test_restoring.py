@@ -107,7 +107,7 @@ def test_tiles_of_a_run_are_the_picture_and_methods_refuse_what_they_cannot(tmp_
     )  # fmt: skip
     with pytest.raises(UserError, match="does not enlarge"):
         filler.upscale(picture)
-    with pytest.raises(UserError, match=r"bool \(N or 1, 1, 70, 90\)"):
+    with pytest.raises(UserError, match=r"the hole is \(1, 7, 9\) and pictures are \(1, 70, 90\)"):
         filler.inpaint(picture, torch.ones(1, 1, 7, 9, dtype=torch.bool))
     nothing = torch.zeros(1, 1, 70, 90, dtype=torch.bool)
     assert torch.equal(filler.inpaint(picture, nothing), picture)

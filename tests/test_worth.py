@@ -88,3 +88,13 @@ def test_what_cannot_be_asked_is_refused(
     plain = sparring.train("dcgan", runs=str(tmp_path), data="digits", **QUICK)
     with pytest.raises(UserError, match="made by label"):
         worth.sources(plain, 40)
+
+
+def test_two_values_and_differences_that_agree_by_chance_give_no_verdict() -> None:
+    two = worth.compared("x", [0.9, 0.9], [0.9 + 1 / 180] * 2)
+    assert (two.verdict, two.p > 0.05) == ("cannot be told", True)
+    same = worth.compared("x", [0.9, 0.8944, 0.9], [0.9056, 0.9, 0.9056])
+    assert same.se >= worth.STEP / 3**0.5
+    apart = [worth.Worth(100, 100, {worth.REAL: [0.9], "x": [0.9]}, held_out=name) for name in ("a", "b")]
+    with pytest.raises(UserError, match="different data"):
+        worth.across(apart)

@@ -109,7 +109,7 @@ def translate(arguments: Sequence[str]) -> None:
             return opened.translate(picture[None], seed, label, whole=fit == "whole")[0]
 
         given = _read(files, opened.about.source, fit or opened.written.data.fit)
-        _write(given, made, Path(out).expanduser() if out else Path(path) / "translated")
+        _write(files, given, made, Path(out).expanduser() if out else Path(path) / "translated")
 
     command(run, arguments, "translate")
 
@@ -147,7 +147,7 @@ def upscale(arguments: Sequence[str]) -> None:
             return opened.upscale(picture[None])[0]
 
         given = _read(files, opened.about.source, "whole")
-        _write(given, made, Path(out).expanduser() if out else Path(path) / "upscaled")
+        _write(files, given, made, Path(out).expanduser() if out else Path(path) / "upscaled")
 
     command(run, arguments, "upscale")
 
@@ -185,6 +185,8 @@ def inpaint(arguments: Sequence[str]) -> None:
 
         def made(picture: Tensor) -> Tensor | str:
             hole = of(picture)
+            if not bool(hole.any()) or bool(hole.all()):
+                return f"the mask says that {'all' if bool(hole.any()) else 'nothing'} of it is missing"
             if hole.shape[1:] != picture.shape[1:]:
                 sizes = (f"{high}x{wide}" for high, wide in (picture.shape[1:], hole.shape[1:]))
                 return f"it is {' and the mask '.join(sizes)}"
@@ -192,7 +194,7 @@ def inpaint(arguments: Sequence[str]) -> None:
             return opened.inpaint(known, hole[None])[0]
 
         given = _read(files, (max(3, channels), 0, 0), "whole")
-        _write(given, made, Path(out).expanduser() if out else Path(path) / "inpainted")
+        _write(files, given, made, Path(out).expanduser() if out else Path(path) / "inpainted")
 
     command(run, arguments, "inpaint")
 
@@ -205,11 +207,13 @@ def _hole_of(mask: str, tolerance: int) -> Callable[[Tensor], Tensor]:
     from sparring.data.pictures import pictures_of
 
     place = Path(mask).expanduser()
+    if place.is_dir() or place.suffix.lower() == ".zip":
+        raise UserError(f"mask={mask} holds several pictures; name one, and use it for the pictures that it fits")
     if place.exists():
-        (_, found), *_ = pictures_of([place], (1, 0, 0), "whole")
+        [(_, found)] = pictures_of([place], (4, 0, 0), "whole")
         if isinstance(found, str):
             raise UserError(f"mask={mask}: {found}")
-        hole = found > 127
+        hole = (found[:3].float().mean(0, keepdim=True) > 127) & (found[3:] > 127)  # what is clear is not painted
         return lambda picture: hole
     try:
         colour = torch.tensor(ImageColor.getrgb(mask)[:3])[:, None, None]
@@ -232,11 +236,19 @@ def _read(files: Sequence[str], shape: tuple[int, ...], fit: str) -> Iterator[tu
     return pictures_of([Path(file).expanduser() for file in files], shape, fit)
 
 
-def _write(given: Iterable[tuple[str, Tensor | str]], make: Callable[[Tensor], Tensor | str], target: Path) -> None:
-    """What is made of each, as a PNG of the same name; what is passed over, and why, is told."""
+def _write(
+    files: Sequence[str],
+    given: Iterable[tuple[str, Tensor | str]],
+    make: Callable[[Tensor], Tensor | str],
+    target: Path,
+) -> None:
+    """What is made of each, as a PNG of the same name; what is passed over, and why, is told.
+
+    `UserError` where that would write over one of the `files`.
+    """
     from sparring import show
 
-    console, written = Console(stderr=True), set[Path]()
+    console, written, own = Console(stderr=True), set[Path](), {Path(file).expanduser().resolve() for file in files}
     for name, picture in given:
         made = picture if isinstance(picture, str) else make(picture)
         if isinstance(made, str):
@@ -245,6 +257,9 @@ def _write(given: Iterable[tuple[str, Tensor | str]], make: Callable[[Tensor], T
         place = target / f"{Path(name).with_suffix('')}.png"
         while place in written:  # x/1.png and x/1.jpg, or y/1.png
             place = place.with_stem(f"{place.stem}-again")
+        here = place.resolve()
+        if here in own or (place.exists() and own & set(here.parents)):
+            raise UserError(f"{place} is one of your own pictures, which are not written over; name another --out")
         written.add(place)
         show.save_png(show.picture(made), place)
     if not written:
@@ -274,7 +289,7 @@ def augment(arguments: Sequence[str]) -> None:
             paths: Folders of runs made by label, e.g. runs/cdcgan-mnist-1; of several, each one's mean counts as one.
             labels: Real pictures whose labels the classifiers are given, evenly of each class.
             ratios: Generated pictures for each real one; an arm of the experiment each.
-            seeds: Classifiers per arm and run, at least 2 where there is one run.
+            seeds: Classifiers per arm and run; a verdict needs 3 of them, or 3 runs.
             rounds: Updates of each classifier, the same for every arm.
             ceiling: Also train on all real pictures, which shows what more labels would bring.
             trust: Run the code of your own that the runs name.

@@ -232,7 +232,7 @@ def check_limits(settings: Any, path: str = "") -> None:
             if f.name == "lr" and ends[0] > 0 == ends[1]:
                 ends.pop()  # a rate may fall to 0, and may not be it
             for number in value if isinstance(value, tuple) else ends:
-                if number is not None and not low <= number <= high:
+                if isinstance(number, int | float) and not low <= number <= high:
                     raise UserError(f"{name}={number} is out of range; give a number from {low:g} to {high:g}")
         elif dataclasses.is_dataclass(value):
             check_limits(value, f"{name}.")

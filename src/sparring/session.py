@@ -315,6 +315,9 @@ def with_full_paths(plan: Plan) -> Plan:
         other = str(Path(other).expanduser().resolve())
     if labels is not None and Path(labels).expanduser().is_file():  # else it may lie inside the folder or zip
         labels = str(Path(labels).expanduser().absolute())
+    captions = plan.data.captions
+    if captions is not None and Path(captions).expanduser().is_file():
+        captions = str(Path(captions).expanduser().absolute())
     path = Path(data).expanduser()
     if path.exists() and ("/" in data or "." in data or path.is_dir()) and data not in NAMED:
         data = str(path.resolve())
@@ -322,7 +325,7 @@ def with_full_paths(plan: Plan) -> Plan:
         plan,
         recipe=full(plan.recipe),
         model=dataclasses.replace(plan.model, **changed),
-        data=dataclasses.replace(plan.data, data=full(data), labels=labels, source=other),
+        data=dataclasses.replace(plan.data, data=full(data), labels=labels, source=other, captions=captions),
     )
 
 
@@ -465,11 +468,13 @@ class Run:
         """
         if not self.about.masked:
             raise UserError(f"{self.path}: the recipe {self.plan.recipe} fills no holes; use inpaint")
-        if hole.dtype != torch.bool or hole.shape[1:] != (1, *pictures.shape[2:]):
+        if pictures.ndim != 4 or hole.dtype != torch.bool or hole.ndim != 4 or len(hole) not in (1, len(pictures)):
             raise UserError(
-                f"the hole is {hole.dtype} of shape {tuple(hole.shape)}; bool (N or 1, 1, {pictures.shape[2]}, "
-                f"{pictures.shape[3]}) is expected"
+                f"pictures of shape {tuple(pictures.shape)} and a hole of {hole.dtype} {tuple(hole.shape)}; "
+                "uint8 (N, C, H, W) and bool (N or 1, 1, H, W) are expected"
             )
+        if hole.shape[1:] != (1, *pictures.shape[2:]):
+            raise UserError(f"the hole is {tuple(hole.shape[1:])} and pictures are {tuple(pictures.shape[1:])}")
         hole = hole.expand(len(pictures), -1, -1, -1)
         made = self._made(with_hole(pictures, hole), 0, tile_for(self.about.source[1:]))
         return torch.where(hole, made, pictures)
@@ -482,7 +487,7 @@ class Run:
         """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
         self._refuse_unless_translating()
         channels, game, modules = self.about.source[0], self.model.game, self.model.modules
-        if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels:
+        if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels or not len(sources):
             raise UserError(
                 f"pictures are {sources.dtype} of shape {tuple(sources.shape)}; uint8 (N, {channels}, H, W) is expected"
             )
@@ -603,6 +608,8 @@ class Run:
 
     def _judge(self, splits: Splits, name: str, protocol: Protocol, console: Console) -> Extractor:
         with self.guard():
+            if self.plan.data.limit is not None:  # a judge of the few would make scores that compare with no other's
+                splits = {**splits, "train": open_data(dataclasses.replace(self.plan.data, limit=None))["train"]}
             return judge_named(name, splits, self.machine, console, protocol)
 
     def _judged(self, splits: Splits, split: str, samples: int, seed: int, extractor: Extractor) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from sparring.session import Run
 LEVEL = 0.05
 """Of error, over all comparisons together."""
 BATCH = 50
+FEWEST, STEP = 3, 1e-3
 REAL, ALL = "real", "all real"
 
 
@@ -56,6 +57,8 @@ class Worth:
     """Labels on which the generator was trained."""
     accuracies: Mapping[str, Sequence[float]]
     """By arm, one per seed: on the held-out split."""
+    held_out: str = ""
+    """Hash of that split."""
 
     @property
     def leaks(self) -> bool:
@@ -72,8 +75,10 @@ def across(found: Sequence[Worth]) -> Worth:
     """Of several runs, each one's mean over its seeds counts as one: generators differ, too. One stays as it is."""
     if len(found) == 1:
         return found[0]
+    if len({one.held_out for one in found}) > 1:
+        raise UserError("these runs were trained on different data; compare those of one set at a time")
     means = {arm: [statistics.fmean(one.accuracies[arm]) for one in found] for arm in found[0].accuracies}
-    return Worth(found[0].labels, max(one.learnt_from for one in found), means)
+    return Worth(found[0].labels, max(one.learnt_from for one in found), means, found[0].held_out)
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
@@ -88,14 +93,17 @@ def as_json(found: Worth) -> dict[str, Any]:
 
 
 def compared(name: str, base: Sequence[float], other: Sequence[float], level: float = LEVEL) -> Comparison:
-    """A paired t-test of (n,) accuracies, n >= 2. ValueError for lengths that differ."""
+    """A paired t-test of (n,) accuracies, n >= 2, without a verdict below 3. ValueError for lengths that differ.
+
+    Accuracies move in steps, so that differences may agree by chance: their deviation counts as `STEP` at least.
+    """
     if len(base) != len(other) or len(base) < 2:
         raise ValueError(f"{len(base)} and {len(other)} accuracies: a paired test needs as many of each, at least 2")
     differences = [b - a for a, b in zip(base, other, strict=True)]
     mean, n = statistics.fmean(differences), len(differences)
-    se = statistics.stdev(differences) / math.sqrt(n)
-    p = two_sided(mean / se, n - 1) if se > 0 else float(mean == 0)
-    told = "cannot be told" if p > level else "helps" if mean > 0 else "hurts"
+    se = max(statistics.stdev(differences) / math.sqrt(n), STEP / math.sqrt(n))
+    p = two_sided(mean / se, n - 1)
+    told = "cannot be told" if p > level or n < FEWEST else "helps" if mean > 0 else "hurts"
     return Comparison(name, mean, se, p, told)
 
 
@@ -134,7 +142,7 @@ def measure(
         for name, source in trains.items():
             arms[name].append(accuracy(numbers, source, held_out, seed, run.machine))
             console.print(f"seed {seed}, {name}: {arms[name][-1]:.4f}", markup=False)
-    return Worth(labels, len(known), arms)
+    return Worth(labels, len(known), arms, held_out.about.sha256)
 
 
 def sources(run: Run, labels: int) -> tuple[Source, Source, Source]:
@@ -142,7 +150,7 @@ def sources(run: Run, labels: int) -> tuple[Source, Source, Source]:
     plan, about = run.plan, run.about
     if about.key != "image" or not about.classes or about.invented:
         raise UserError(f"{run.path}: augment needs pictures made by label; train cdcgan on a labelled set")
-    if run.model.game.draw is None or "label" not in sampling.draw(run.model.game, 1, seed=0):
+    if run.model.game.given or run.model.game.draw is None or "label" not in sampling.draw(run.model.game, 1, seed=0):
         raise UserError(f"{run.path}: the recipe {plan.recipe} makes nothing by label; use cdcgan")
     with run.guard():
         known = open_data(plan.data)["train"]

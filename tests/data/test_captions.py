@@ -108,3 +108,39 @@ def test_a_trained_run_draws_what_it_is_told(tmp_path: Path) -> None:
         run.sample(1, caption="a pink heart")
     with pytest.raises(UserError, match="trained without labels"):
         run.sample(1, label=0)
+
+
+def test_a_sentence_may_hold_commas_and_one_picture_has_one(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "said.csv"
+    table.write_text("".join(f"a Red-square_{i}.png,red, and number {i}\n" for i in range(12)))
+    train = open_data(Data(data=str(folder), captions=str(table), size=16))["train"]
+    assert sentence(train[torch.tensor([0])]["caption"][0], train.about).startswith("red and number")
+    quoted = tmp_path / "said.tsv"
+    quoted.write_text("file\tsaid\n" + "".join(f'a Red-square_{i}.png\ta 5" square\n' for i in range(12)))
+    train = open_data(Data(data=str(folder), captions=str(quoted), size=16))["train"]
+    assert sentence(train[torch.tensor([0])]["caption"][0], train.about) == "a 5 square"
+    table.write_text("a Red-square_0.png,one\na Red-square_0.png,two\n")
+    with pytest.raises(UserError, match="two sentences, 'one' and 'two'"):
+        open_data(Data(data=str(folder), captions=str(table), size=16))
+
+
+def test_the_vocabulary_is_what_training_sees_and_part_of_the_hash() -> None:
+    few = open_data(Data(data="shapes", captions="own", limit=4))["train"].about
+    every = open_data(Data(data="shapes", captions="own"))["train"].about
+    assert len(few.vocabulary) < len(every.vocabulary)
+    assert few.sha256 != every.sha256
+    with pytest.raises(UserError, match="never showed the word"):
+        tokens([" ".join(sorted(set(every.vocabulary) - set(few.vocabulary)))], few, strict=True)
+
+
+def test_a_run_remembers_where_its_captions_are(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "said.csv").write_text("".join(f"a Red-square_{i}.png,number {i}\n" for i in range(12)))
+    monkeypatch.chdir(tmp_path)
+    run = session.train(
+        "text_to_image", runs=str(tmp_path / "runs"), data=str(folder), captions="said.csv", size=16, rounds=1,
+        snapshots=1, quiet=True, evaluate=False,
+    )  # fmt: skip
+    monkeypatch.chdir("/")
+    assert (
+        session.load(run.path).sample(1, caption="number 1" if "1" in run.about.vocabulary else "number").shape[0] == 1
+    )

@@ -151,3 +151,13 @@ def test_pictures_alone_are_those_of_before_so_that_one_judge_serves_every_view(
         Image.new("RGB", (64, 32), (i, 0, 0)).save(tmp_path / f"{i}.png")
     halves = pictures_alone(open_data(Data(data=str(tmp_path), source="left", size=32))["train"])
     assert set(halves[torch.arange(2)]) == {"image"}
+
+
+def test_a_stem_that_comes_twice_costs_no_other_pair(folders: tuple[Path, Path]) -> None:
+    first, second = folders
+    for file in second.iterdir():
+        file.rename(file.with_suffix(".bmp"))
+    Image.new("RGB", (16, 16), (0, 0, 0)).save(first / "00.bmp")
+    Image.new("RGB", (16, 16), (255, 255, 255)).save(second / "00.png")
+    splits = open_data(Data(data=str(first), source=str(second), paired=True, size=16, test=0.4))
+    assert sum(len(split) for split in splits.values()) == 13  # 00.png and 00.bmp each beside their own

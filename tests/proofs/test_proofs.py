@@ -227,11 +227,11 @@ def test_a_probe_holds_only_where_training_helped_on_every_seed() -> None:
 
 
 def test_the_table_of_generated_pictures_says_who_knew_what() -> None:
-    arms = {worth.REAL: (0.8, 0.7), "+ 1 x generated": (0.9, 0.81), worth.ALL: (0.97, 0.98)}
-    sets = [worth.Worth(100, 60_000, {arm: [values[i]] for arm, values in arms.items()}) for i in range(2)]
+    arms = {worth.REAL: (0.8, 0.7, 0.75), "+ 1 x generated": (0.9, 0.81, 0.855), worth.ALL: (0.97, 0.98, 0.975)}
+    sets = [worth.Worth(100, 60_000, {arm: [values[i]] for arm, values in arms.items()}) for i in range(3)]
     real, made, every = worth_proof.rows_of(sets)
     assert [row[:2] for row in (real, made, every)] == [
         ["60,000", "100 real"], ["60,000", "+ 1 x generated"], ["60,000", "all real"],
     ]  # fmt: skip
-    assert real[2:] == ["0.7500 +- 0.0500", "0.8000, 0.7000", "", ""]
-    assert made[4].startswith("+0.1050 +- 0.0050: helps")
+    assert real[2:] == ["0.7500 +- 0.0289", "0.8000, 0.7000, 0.7500", "", ""]
+    assert made[4].startswith("+0.1050 +- 0.0029: helps")

@@ -61,14 +61,13 @@ def open_data(settings: Data) -> dict[str, Source]:
             raise UserError(f"{name}={share} is not a share of the data; give a number between 0 and 1, such as 0.1")
     if settings.source is not None and settings.captions is not None:
         raise UserError(f"source={settings.source} and captions={settings.captions}: pictures are made from one")
-    if settings.captions is not None:
-        splits = dict(with_captions(settings, _opened))
-    else:
-        splits = dict(_opened(settings) if settings.source is None else with_sources(settings, _opened))
+    splits = dict(_opened(settings) if settings.source is None else with_sources(settings, _opened))
     if settings.validation:
         splits["train"], splits["validation"] = carve(splits["train"], settings.validation, seed=1)
     if settings.limit is not None:
         splits["train"] = limited(splits["train"], settings.limit, settings.limit_seed)
+    if settings.captions is not None:
+        splits = dict(with_captions(splits, settings))
     return splits
 
 

@@ -7,15 +7,17 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sparring.config import UserError, did_you_mean
 from sparring.data import shapes
+from sparring.data.few import labels_of
 from sparring.data.labels import is_picture, parsed
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, Splits, names_of, subset
@@ -74,12 +76,11 @@ class Captioned:
         return {**self.base[index], "caption": self.caption[index]}
 
 
-def with_captions(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
-    """The splits of `settings.data` with what `settings.captions` says of each picture; those of none are left out.
+def with_captions(splits: Splits, settings: Data) -> Splits:
+    """The splits with what `settings.captions` says of each picture; those of which it says nothing are left out.
 
-    The vocabulary is that of the training split.
+    The vocabulary is that of the training split, as it is trained on.
     """
-    splits = opened(replace(settings, captions=None))
     said = {name: _sentences(split, settings) for name, split in splits.items()}
     kept = {name: [i for i, text in enumerate(texts) if words(text)] for name, texts in said.items()}
     for name, rows in kept.items():
@@ -94,7 +95,8 @@ def with_captions(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
         base = split if len(rows) == len(split) else subset(split, torch.tensor(rows))
         about = replace(base.about, vocabulary=tuple(sorted(counts)), caption=length)
         column = tokens(texts[name], about)
-        sha256 = hashlib.sha256(f"{about.sha256} captions".encode() + column.numpy().tobytes()).hexdigest()
+        content = " ".join([about.sha256, "captions", *about.vocabulary]).encode() + column.numpy().tobytes()
+        sha256 = hashlib.sha256(content).hexdigest()
         left = len(split) - len(rows)
         note = (f"{left} pictures of {name} have no caption and are left out",) if left else ()
         about = replace(about, sha256=sha256 if about.sha256 else "", notes=(*about.notes, *note))
@@ -114,7 +116,7 @@ def _sentences(split: Source, settings: Data) -> list[str]:
     if said == "classes":
         if not about.classes:
             raise UserError(f"captions=classes: {about.name} has no classes")
-        return [about.classes[label] for label in split[torch.arange(len(split))]["label"].tolist()]
+        return [about.classes[label] for label in labels_of(split).tolist()]
     names = names_of(split)
     if not names:
         raise UserError(f"captions={said}: {about.name} has no files; use own for shapes, or classes")
@@ -131,15 +133,23 @@ def _read(path: str) -> Mapping[str, str]:
         raise UserError(f"captions={path}: neither names, classes, own nor a file that can be read: {error}") from None
     if path.lower().endswith(".json"):
         return parsed(text, path, "captions")
+    tabs = "\t" in text.partition("\n")[0]
     try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter="\t" if "\t" in text else ",") if row]
+        form: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
+        rows = [row for row in csv.reader(io.StringIO(text), **form) if row]
     except csv.Error as error:
         raise UserError(f"captions={path} is not a valid table: {error}") from None
-    if rows and not is_picture(rows[0][0].strip()):  # a header
-        rows = rows[1:]
+    header = bool(rows) and not is_picture(rows[0][0].strip())
+    rows = rows[1:] if header else rows
     if any(len(row) < 2 for row in rows):
         raise UserError(f"captions={path}: each line needs a file's name and, after a comma or tab, a sentence")
-    return {row[0].strip().replace("\\", "/").removeprefix("./"): row[1] for row in rows}
+    if not header and not tabs:  # no header names further columns, so that all after the name is the sentence
+        rows = [[row[0], ",".join(row[1:])] for row in rows]
+    said: dict[str, str] = {}
+    for name, sentence in ((row[0].strip().replace("\\", "/").removeprefix("./"), row[1].strip()) for row in rows):
+        if said.setdefault(name, sentence) != sentence:
+            raise UserError(f"captions={path}: {name} has two sentences, '{said[name]}' and '{sentence}'; keep one")
+    return said
 
 
 def _matched(given: Mapping[str, str], names: Sequence[str], where: str) -> list[str]:

@@ -59,7 +59,7 @@ def batches(
             keys = hashed(index, mix(seed + 1, epoch))  # a picture and its source are moved alike
             columns |= {name: augmented(columns[name], keys, augment) for name in PICTURES if name in columns}
         if unlabelled:
-            keys = hashed(index, mix(seed + 2, epoch)) >> 20 & 0xFFFFFF
+            keys = hashed(index, mix(mix(seed, 2), epoch)) >> 20 & 0xFFFFFF
             dropped = keys < unlabelled * 2**24
             columns["label"] = torch.where(dropped, len(source.about.classes), columns["label"])
         yield {name: ready(name, column, device) for name, column in columns.items()}

@@ -7,7 +7,8 @@ picture whose right half is the image, or a picture of another set: the one that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -217,10 +218,7 @@ def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
 
 def _by_names(splits: Splits, others: Splits) -> Splits:
     """Each picture beside the one of the other set whose file has its name, in whatever split that lies."""
-    every = [_keys(found.values()) for found in (splits, others)]
-    if any(len(set(keys)) < len(keys) for keys in every):  # a.png and a.jpg: then the endings count too
-        every = [_keys(found.values(), endings=True) for found in (splits, others)]
-    here, there = every
+    here, there = _alike(_names(splits), _names(others))
     place = {key: row for row, key in enumerate(there)}
     if not any(key in place for key in here):
         raise UserError(
@@ -243,9 +241,18 @@ def _by_names(splits: Splits, others: Splits) -> Splits:
     return found
 
 
-def _keys(splits: Iterable[Source], endings: bool = False) -> list[str]:
-    names = [name for split in splits for name in names_of(split)]
-    return names if endings else [str(PurePosixPath(name).with_suffix("")) for name in names]
+def _names(splits: Splits) -> list[str]:
+    return [name for split in splits.values() for name in names_of(split)]
+
+
+def _alike(*sets: list[str]) -> list[list[str]]:
+    """Names without their endings, but for those that would then be another's in either set: a.png beside a.jpg."""
+    bare = [[str(PurePosixPath(name).with_suffix("")) for name in names] for names in sets]
+    shared = {key for keys in bare for key, count in Counter(keys).items() if count > 1}
+    return [
+        [name if key in shared else key for name, key in zip(names, keys, strict=True)]
+        for names, keys in zip(sets, bare, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

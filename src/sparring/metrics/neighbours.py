@@ -26,8 +26,8 @@ _WEIGHTS = (7 / 8, -4 / 8, 1 / 8)
 """(-1)^(c + 1) P(Binomial(_THIN, 1/2) >= c)."""
 _SPARE = 4
 """Candidates beyond those that are asked for."""
-_FAR = 1e6
-"""Features beyond it are taken in float64: their squares would not fit."""
+_NEAR, _FAR = 1e-12, 1e6
+"""Features that are all smaller, or larger, are taken in float64: their squares would not fit."""
 _FEW = 64
 """Dimensions below which neighbours lie so close that float32 decides little, and float64 costs little."""
 
@@ -72,7 +72,7 @@ class Cloud:
 
 def clouds(*sets: Tensor) -> list[Cloud]:
     """Sets around one centre: a median, because one sample that exploded moves the mean away from all others."""
-    small = all(features.dtype != torch.float64 and _largest(features) < _FAR for features in sets)
+    small = all(features.dtype != torch.float64 and _NEAR < _largest(features) < _FAR for features in sets)
     dtype = torch.float32 if small and sets[0].shape[1] >= _FEW else torch.float64
     centre, made = _middle(sets[0]).to(dtype), []
     for features in sets:

@@ -41,9 +41,8 @@ class Upscaler(nn.Module):
     ) -> None:
         super().__init__()
         self.factor, before, after = factor_of(source, image), source[0], image[0]
-        if after not in (before, 1):
+        if after != before:
             raise UserError(f"sources have {before} channels and images {after}; use the same --color for both")
-        self.gray = after < before
         self.first = nn.Conv2d(before, width, 3, padding=1)
         self.body = nn.Sequential(*(_InResidual(width, growth) for _ in range(blocks)))
         up: list[nn.Module] = []

@@ -92,12 +92,17 @@ def reading(config: Config, about: About, generator: nn.Module, discriminator: L
     game = duel(config, about, generator, discriminator)
     told, fooled = game.player("discriminator").loss, game.player("generator").loss
 
+    none = len(about.classes) if config.label_dropout else -100  # says nothing of what is to be seen
+
     def read(images: Tensor, batch: Batch) -> Tensor:
-        return config.class_weight * cross_entropy(discriminator.logits(images).float(), batch["label"])
+        logits, label = discriminator.logits(images).float(), batch["label"]
+        each = cross_entropy(logits, label, ignore_index=none, reduction="none")
+        return config.class_weight * each.mean()
 
     def told_and_read(batch: Batch) -> Loss:
         loss = told(batch)
-        return replace(loss, terms={**loss.terms, "class": read(batch["image"], batch)})
+        both = 0.5 * (read(batch["image"], batch) + read(batch["fake"].detach(), batch))  # its equation 2 has both
+        return replace(loss, terms={**loss.terms, "class": both})
 
     def fooled_and_read(batch: Batch) -> Loss:
         loss = fooled(batch)

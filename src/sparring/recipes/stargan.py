@@ -137,6 +137,8 @@ class _Star:
 
 def data(config: Config, source: Source) -> Source:
     """Pictures of several domains."""
+    if source.about.key != "image":
+        raise UserError(f"--data {source.about.name} has points, and stargan translates pictures")
     if source.about.source:
         return unlabelled(unpaired(source) if source.about.paired else source)
     if len(source.about.classes) < 2:

@@ -45,10 +45,13 @@ class Config(Duel):
 
 
 PRESETS: Mapping[str, Config] = {"tuned": Config()}
+MIRRORED = "augment.flip mirrors pictures and not their captions: leave it out where these say left or right"
 
 
 def data(config: Config, source: Source) -> Source:
     """Captions are required."""
+    if source.about.key != "image":
+        raise UserError(f"--data {source.about.name} has points, and text_to_image makes pictures")
     if not source.about.caption:
         raise UserError(
             f"--data {source.about.name} has no captions, and text_to_image draws what they say: --captions names (of "
@@ -65,17 +68,19 @@ def build(config: Config, about: About) -> Game:
     discriminator = TextDiscriminator(shape, config.discriminator_width, words, config.text, config.spectral)
     game = duel(config, about, generator, discriminator, condition="caption")
     objective, plain = resolve(config.objective, OBJECTIVES, "objective"), game.player("discriminator").loss
+    judge = game.modules["discriminator"]  # with what changes its pictures, if anything does
 
     def matched(batch: Batch) -> Loss:
         told, image, caption = plain(batch), batch["image"], batch["caption"]
         share = torch.rand(len(caption), 1, device=caption.device)  # of words that are another's: few are hard to see
         exchanged = torch.rand(caption.shape, device=caption.device) < share
         wrong = torch.where(exchanged, caption.roll(1, 0), caption)
-        scores = discriminator(torch.cat([image, image]), torch.cat([caption, wrong])).float()
+        scores = judge(torch.cat([image, image]), torch.cat([caption, wrong])).float()
         apart = objective.discriminator(scores[: len(image)], scores[len(image) :])
         other = (caption != wrong).any(1)  # two captions may have the same words
         return Loss({**told.terms, "mismatch": config.mismatch * (apart * other).mean()}, told.watch)
 
     if config.mismatch:
         game = game.with_player("discriminator", loss=matched)
-    return replace(game, given=("caption",), score=None)  # a score is of a picture and its caption
+    notes = (MIRRORED,) if config.augment.flip else ()
+    return replace(game, given=("caption",), score=None, notes=notes)  # a score is of a picture and its caption
