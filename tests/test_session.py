@@ -264,6 +264,7 @@ def test_a_set_is_not_hidden_by_a_folder_of_its_name(tmp_path: Path, monkeypatch
         ({"batch": "many"}, "batch: .*integer.*'many'"),
         ({"generator": {"lrr": 1.0}}, "generator.lrr.*did you mean 'lr'"),
         ({"batch": 5000}, "batch=5000 is larger than the 1618"),
+        ({"batch": 1}, "batch=1: batch norm"),
         ({"rounds": 0}, "rounds=0 is out of range"),
         ({"average": 1.5}, "average=1.5 is out of range"),
         ({"average": float("nan")}, "average=nan is out of range"),

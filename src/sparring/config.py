@@ -169,7 +169,7 @@ def _names_at(kind: Any, path: tuple[Any, ...]) -> list[str]:
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "rounds": (1, 10**9),
-    "batch": (2, 10**6),
+    "batch": (1, 10**6),
     "latent": (1, 10**5),
     "width": (1, 4096),
     "discriminator_width": (1, 4096),

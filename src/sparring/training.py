@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column, Table
 
 from sparring import checkpoint, recipes, sampling, show
+from sparring.average import batch_norms
 from sparring.care import BEST, HEALTHY, Care, Trouble, care_for, forget_sick, treated
 from sparring.config import UserError, to_json
 from sparring.data import About, Source, Splits
@@ -81,6 +82,8 @@ def assemble(plan: Plan, about: About, machine: Machine) -> Game:
     torch.manual_seed(plan.how.seed)
     with machine.device:
         game = recipes.find(plan.recipe).build(plan.model, about)
+    if getattr(plan.model, "batch", 2) == 1 and batch_norms(game.modules.values()):
+        raise UserError("batch=1: batch norm, which these networks have, compares the samples of a batch; use 2 or more")
     for module in game.modules.values():
         module.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return game
