@@ -83,7 +83,7 @@ def assemble(plan: Plan, about: About, machine: Machine) -> Game:
     with machine.device:
         game = recipes.find(plan.recipe).build(plan.model, about)
     if getattr(plan.model, "batch", 2) == 1 and batch_norms(game.modules.values()):
-        raise UserError("batch=1: batch norm, which these networks have, compares the samples of a batch; use 2 or more")
+        raise UserError("batch=1: batch norm, which these networks have, compares samples of a batch; use 2 or more")
     for module in game.modules.values():
         module.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return game
