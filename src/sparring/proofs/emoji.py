@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sparring import recipes, sampling, show, training
+from sparring import show
 from sparring.config import UserError
 from sparring.data import Data, Source, open_data, subset
-from sparring.data.loader import batches, to_float
+from sparring.data.loader import to_float
 from sparring.data.source import names_of
-from sparring.engine import Train, start, train
-from sparring.machine import Machine
 from sparring.metrics.extractors import layers_named
 from sparring.metrics.pairs import pair_scores
 from sparring.metrics.perceptual import layer_distance
+from sparring.proofs.play import played
 from sparring.proofs.record import Claim, Effort, Result, of_claims, seeds_of
-from sparring.runs import How, Plan
 
-CPU = Machine(torch.device("cpu"), "cpu", "float32", 1)
 ALONE = re.compile(r"emoji_u[0-9a-f]+\.png")
 """Emoji of one code point: those of another skin or sex are nearly the same picture."""
 
@@ -43,19 +38,6 @@ def alone(source: Source) -> Source:
     """Only the emoji of one code point."""
     rows = [row for row, name in enumerate(names_of(source.base)) if ALONE.fullmatch(name)]  # type: ignore[attr-defined]
     return subset(source, torch.tensor(rows))
-
-
-def played(recipe: str, preset: str, changes: Mapping[str, Any], source: Source, seed: int) -> tuple[Any, Any, float]:
-    """(game, modules for sampling, CPU seconds) after a training without a run folder."""
-    module = recipes.find(recipe)
-    config = replace(recipes.preset(module, preset)[1], **changes)
-    learnt = module.data(config, source)
-    game = training.assemble(Plan(recipe, preset, config, Data(), How(seed=seed)), learnt.about, CPU)
-    begin = time.process_time()
-    stream = batches(learnt, config.batch, seed, augment=config.augment)
-    state = train(game, stream, Train(config.rounds, seed, check_every=500), start(game))
-    spent = time.process_time() - begin
-    return game, sampling.for_sampling(game, state, latents=500, pool=learnt), spent
 
 
 NETWORKS: Mapping[str, Any] = {"rounds": 1500, "batch": 16, "width": 24, "critic_width": 24, "critic_layers": 2}
@@ -85,11 +67,9 @@ def redrawn(seeds: int, effort: Effort) -> Result:
         found = []
         for seed in seeds_of(seeds):
             changes = NETWORKS if effort == "full" else {**NETWORKS, "rounds": 10}
-            game, modules, spent = played("pix2pix", preset, changes, splits["train"], seed)
-            made = sampling.finished(
-                sampling.generate(game, modules, {"source": to_float(source)}), splits["train"].about
-            )
-            found.append({**scored(made), "CPU seconds": spent})
+            run = played("pix2pix", preset, changes, splits["train"], seed)
+            made = run.made({"source": to_float(source)})
+            found.append({**scored(made), "CPU seconds": run.cpu_seconds})
             if len(found) == 1:
                 shown.append(made[:16])
         rows[preset] = found
