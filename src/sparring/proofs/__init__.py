@@ -64,7 +64,7 @@ PROOFS: Mapping[str, Entry] = {
     "self-judge": Entry("self_judge:proof", "the judge that reads no labels", ("dcgan", "cdcgan"), "9 min", _MNIST),
     "doctor": Entry("doctor:doctor", "90 runs, sick and healthy, under the doctor's eyes", (), "25 min", _MNIST),
     "rescue": Entry("doctor:rescue", "sick runs that go back to health by themselves", (), "15 min"),
-    "classes": Entry("conditional:classes", "pictures by class, read by a judge", ("cdcgan",), "30 min", _CLOTHES),
+    "classes": Entry("conditional:classes", "pictures by class, read by a judge", ("cdcgan",), "16 min", _CLOTHES),
     "sentences": Entry("conditional:sentences", "sentences never shown, drawn", ("text_to_image",), "30 min"),
     "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
     "superres": Entry("restore:superres", "28x28 digits from 7x7", ("superres",), "8 min", _MNIST),

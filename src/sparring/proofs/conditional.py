@@ -24,9 +24,7 @@ from sparring.runs import How
 LEAST = {"mnist": 0.98, "fashion-mnist": 0.85}
 CASES: Mapping[str, Mapping[str, Any]] = {
     "projection": {},
-    "concatenation": {"condition": "concatenation"},
     "classifier": {"condition": "classifier"},
-    "projection, a tenth of the labels dropped": {"label_dropout": 0.1},
 }
 ROUNDS = 2870
 ASKED = 300
