@@ -352,3 +352,32 @@ def test_a_rollback_survives_a_kill_right_after_it(tmp_path: Path) -> None:
     assert whole
     resumed = sparring.resume(run.path, quiet=True)
     assert resumed.plan.model.discriminator.lr == pytest.approx(4e-3)
+
+
+def test_a_game_that_was_won_from_the_first_row_on_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("step;D loss;G loss\n" + "".join(f"{i};0.001;12\n" for i in range(100)))
+    record, _ = read_log(log)
+    [found] = diagnose_log(record)
+    assert (found.kind, found.since) == ("discriminator winning", 0)
+    log.write_text("step;D loss;G loss\n" + "".join(f"{i};0.6;1.1\n" for i in range(100)))
+    assert diagnose_log(read_log(log)[0]) == []
+
+
+def test_a_remedy_says_which_of_its_settings_a_recipe_lacks() -> None:
+    from sparring import recipes
+    from sparring.care import lacking
+
+    advice = "relativistic (--objective relativistic --penalty.r1 1), or (the recipe pacgan with --preset pictures)"
+    assert lacking(advice, recipes.preset(recipes.find("pix2pix"), None)[1]) == " (this recipe has no --penalty.r1)"
+    assert lacking(advice, recipes.preset(recipes.find("dcgan"), None)[1]) == ""
+
+
+def test_nothing_is_said_of_samples_before_anything_was_learnt() -> None:
+    events = [
+        {"event": "probe", "round": r, "values": {"spread": 0.01, "nearest": 0.01, "coverage": 0.01}}
+        for r in range(1, 41)
+    ]
+    assert diagnose(record_of(events, 40, 1000)) == []
+    later = [{**event, "round": event["round"] * 10} for event in events]
+    assert [found.kind for found in diagnose(record_of(later, 400, 1000))] == ["mode collapse"]

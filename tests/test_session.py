@@ -457,3 +457,17 @@ def test_the_estimate_counts_players_that_come_in_later(monkeypatch: pytest.Monk
     found = training.trial(plan, source, find_machine(How(), "image"))
     assert begun == [0, 20]  # the critic comes in at half of the run
     assert found.seconds_per_round == pytest.approx(0.2)
+
+
+def test_translators_between_classes_are_watched_and_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = quick(tmp_path, "stargan", size=16, rounds=60, batch=8, evaluate=True, width=8, critic_width=8, blocks=1)
+    probes = [event for event in read_events(run.path) if event["event"] == "probe"]
+    assert len(probes) > 10
+    assert "distance" in probes[-1]["values"]
+    assert (run.path / "evaluation.json").exists()
+    pictures = open_data(run.plan.data)["test"][torch.arange(3)]["image"]
+    made = [run.translate(pictures, label=label) for label in ("3", "7")]
+    assert made[0].shape == pictures.shape
+    assert not torch.equal(*made)
+    with pytest.raises(UserError, match="say which"):
+        run.translate(pictures)

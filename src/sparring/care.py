@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from sparring import checkpoint
+from sparring import checkpoint, recipes
 from sparring.config import check_limits, from_json, to_json
 from sparring.data.source import Source, Splits
 from sparring.doctor import Change, Finding, diagnose, record_of
@@ -104,6 +105,7 @@ class Care:
             if finding.kind in self.told:
                 continue
             self.told.add(finding.kind)
+            finding = replace(finding, remedy=finding.remedy + lacking(finding.remedy, self.plan.model))
             events.write("finding", round=finding.since, **finding.as_json())
             console.print(
                 f"doctor: {finding.kind}. {finding.what}. Try: {finding.remedy}", style="yellow", markup=False
@@ -115,6 +117,13 @@ class Care:
         """Stop, or roll back as long as that is allowed."""
         how, done = self.plan.how, sum(event["event"] == "rollback" for event in self.history)
         return how.on_trouble == "stop" or (how.on_trouble == "rollback" and done < how.rollbacks)
+
+
+def lacking(remedy: str, model: Any) -> str:
+    """The settings that a remedy names and a recipe does not have, in brackets behind it."""
+    flags = dict.fromkeys(re.findall(r"--([a-z][a-z0-9_.]*)", remedy))
+    missing = [f"--{flag}" for flag in flags if flag != "preset" and _holder(to_json(model), flag)[0] is None]
+    return f" (this recipe has no {', '.join(missing)})" if missing else ""
 
 
 def smoothed(events: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
@@ -137,6 +146,8 @@ def care_for(folder: Path, plan: Plan, game: Game, source: Source, splits: Split
     if game.sample is None or plan.how.on_trouble == "ignore":
         return None
     held_out, about = splits.get("validation", splits.get("test")), splits["train"].about
+    if held_out is not None and game.given:  # what samples are made from is a matter of the recipe
+        held_out = recipes.find(plan.recipe).data(plan.model, held_out)
     judge = kept_judge(splits["train"], machine)
     care = Care(folder, plan, game, Probes(game, source, held_out, judge, about.prior, machine.precision), len(source))
     for event in read_events(folder):

@@ -41,6 +41,7 @@ def diagnose(arguments: Sequence[str]) -> None:
             raise UserError(f"{path} is not there; give a run's folder or a log")
         if (place / "config.json").is_file():
             found = of_run(place)
+            show_earlier(place, found)
         else:
             from sparring.doctor.foreign import diagnose_log, read_log
 
@@ -67,11 +68,22 @@ def of_run(path: Path) -> list[Finding]:
     return examine(record_of(read_events(path), total, samples))
 
 
+def show_earlier(path: Path, found: Sequence[Finding]) -> None:
+    """What was told while it was trained and no longer holds, on stderr."""
+    from sparring.runs import read_events
+
+    now = {finding.kind for finding in found}
+    for event in read_events(path):
+        if event["event"] == "finding" and event.get("kind") not in now:
+            what = f"earlier, from round {event.get('since', 0):,}: {event.get('kind')}. {event.get('what')}"
+            Console(stderr=True).print(f"{printable(what)}; no longer so at the end", markup=False)
+
+
 def show(found: Sequence[Finding]) -> None:
     """For people, on stderr."""
     console = Console(stderr=True)
     if not found:
-        console.print("nothing is wrong, as far as the record shows")
+        console.print("nothing is wrong now, as far as the record shows")
     for finding in found:
         console.print(f"{finding.kind}, since round {finding.since:,}", style="bold yellow", markup=False)
         console.print(printable(f"  {finding.what}"), markup=False)

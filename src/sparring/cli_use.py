@@ -91,7 +91,7 @@ def translate(arguments: Sequence[str]) -> None:
         Args:
             path: The run's folder, e.g. runs/cyclegan-daisies-1.
             files: Pictures, or folders of them: of the kind that --source named in training.
-            out: A folder; none: `translated` in the run's folder.
+            out: A folder; none: `translated` in the run's folder, or `translated-CLASS`.
             label: The domain to go to, for stargan: name or number of a class.
             fit: How another shape is brought to the size that the run was trained at; none is as in training. whole
                 keeps the picture's own size, and goes over it by tiles.
@@ -108,8 +108,9 @@ def translate(arguments: Sequence[str]) -> None:
         def made(picture: Tensor) -> Tensor:
             return opened.translate(picture[None], seed, label, whole=fit == "whole")[0]
 
+        folder = "translated" + "".join(c if c.isalnum() else "-" for c in f"-{label}" if label)
         given = _read(files, opened.about.source, fit or opened.written.data.fit)
-        _write(files, given, made, Path(out).expanduser() if out else Path(path) / "translated")
+        _write(files, given, made, Path(out).expanduser() if out else Path(path) / folder)
 
     command(run, arguments, "translate")
 

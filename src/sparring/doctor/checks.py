@@ -16,7 +16,8 @@ WINDOW = 4
 """Probes in a row that must agree."""
 LONG = 8
 """Probes over which something that should get better does not."""
-WARM_UP = 0.15
+WARM_UP, EARLIEST = 0.15, 50
+"""Share of a run, and rounds, before which samples say nothing: they are those of networks that have learnt nothing."""
 """Share of a run in which everything is still bad, and no sickness."""
 
 
@@ -34,7 +35,7 @@ def diagnose(record: Record) -> list[Finding]:
 
 def _recent(record: Record, name: str, count: int = WINDOW) -> Series | None:
     """The last `count` values after the warm-up; None while there are fewer."""
-    after = record.of(name).after(math.ceil(WARM_UP * record.total))
+    after = record.of(name).after(max(EARLIEST, math.ceil(WARM_UP * record.total)))
     return after.last(count) if len(after) >= count else None
 
 
@@ -208,7 +209,7 @@ def collapse(record: Record) -> Finding | None:
         f"samples are alike: {spread.median:.0%} of the spread of real ones, and nearly none of their variety",
         {"spread": spread.median, "nearest": nearest.median, "coverage": coverage.median},
         "a gradient penalty with an objective of pairs (--objective relativistic --penalty.r1 1 --penalty.r2 1), or "
-        "packing (the recipe pacgan)",
+        "packing (the recipe pacgan; for pictures with --preset pictures)",
         (Change("objective", value="relativistic"), Change("penalty.r1", value=1.0), Change("penalty.r2", value=1.0)),
     )
 

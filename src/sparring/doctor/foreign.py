@@ -160,19 +160,20 @@ def _blown_up(record: Record) -> Finding | None:
 
 
 def _won(record: Record) -> Finding | None:
-    """The discriminator's loss is nearly nothing beside what it was, and the generator's is high."""
+    """The discriminator's loss is nearly nothing, by a fall or from the start, and the generator's is high."""
     d, g = record.of("discriminator loss"), record.of("generator loss")
     if len(d) < 20 or len(g) < 20 or min(d.values) < 0:  # critics' losses have no zero
         return None
     fifth = len(d) // 5
     early, late = Series(d.rounds[:fifth], d.values[:fifth]).median, d.last(fifth).median
     sure, lost = g.last(fifth).median, Series(g.rounds[:fifth], g.values[:fifth]).median
-    if late > 0.05 or late > 0.3 * early or sure < max(3.0, lost):
+    from_the_start = max(early, late) <= 0.02 and min(sure, lost) >= 4.0
+    if not from_the_start and (late > 0.05 or late > 0.3 * early or sure < max(3.0, lost)):
         return None
     since = next(r for r, v in zip(d.rounds, d.values, strict=True) if v <= 0.05)
     return Finding(
         "discriminator winning", since,
-        f"the discriminator's loss fell to {late:.2g} while the generator's is {sure:.2g}",
+        f"the discriminator's loss {'is' if from_the_start else 'fell to'} {late:.2g}, the generator's is {sure:.2g}",
         {"discriminator loss": late, "generator loss": sure},
         "a lower learning rate for the discriminator, or a gradient penalty (R1)",
     )  # fmt: skip
