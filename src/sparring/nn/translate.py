@@ -227,8 +227,8 @@ class PatchCritic(nn.Module):
 class ToDomain(nn.Module):
     """A translator that is told the domain: (N, C, H, W), (N,) -> (N, C, H, W). Choi et al. 2018, section 3.1.
 
-    The domain joins the picture as one-hot channels; none is domain 0. No norm after the first convolution: it would take
-    away what is the same at every place, and so the domain.
+    The domain joins the picture as one-hot channels; none is domain 0. No norm after the first convolution: it
+    would take away what is the same at every place, and so the domain.
     """
 
     def __init__(self, shape: Sequence[int], domains: int, width: int = 64, blocks: int = 6) -> None:
