@@ -54,7 +54,8 @@ def evaluate(arguments: Sequence[str]) -> None:
             opened = session.load(path, trust, checkpoint=checkpoint)
             other = None
             if against:
-                other = dataclasses.replace(opened.written.data, data=against, labels=None, size=size, limit=None)
+                own = opened.written.data
+                other = dataclasses.replace(own, data=against, labels=None, captions=None, size=size, limit=None)
             result = opened.evaluate(split, samples, seed, other, judge=judge, protocol=protocol)
         elif against is None:
             raise UserError(f"{path} is not a run; to judge pictures, say against what: --against mnist")

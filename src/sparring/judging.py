@@ -90,6 +90,17 @@ def features_of(extractor: Extractor, source: Source, n: int, seed: int) -> Feat
     return found
 
 
+def check_enough(samples: int, splits: Splits, split: str) -> None:
+    """`UserError` where there are too few to be judged, or to judge by: better told before a judge is trained."""
+    if samples < FEWEST:
+        raise UserError(f"{samples} samples are too few: judging needs at least {FEWEST}")
+    if len(splits[split]) < FEWEST:
+        raise UserError(
+            f"split={split} has {len(splits[split])} samples, and judging needs {FEWEST}; add pictures, or set more of "
+            "them aside in training (--test 0.3)"
+        )
+
+
 def judged(
     made: Tensor, splits: Splits, split: str, extractor: Extractor, seed: int = 1, prior: bool = True
 ) -> dict[str, Any]:
@@ -100,10 +111,7 @@ def judged(
     train, held_out = splits["train"], splits[split]
     about = train.about
     n = min(len(made), len(train), MOST_SAMPLES)
-    if n < FEWEST:
-        raise UserError(f"{n} samples are too few: judging needs at least {FEWEST}")
-    if len(held_out) < FEWEST:
-        raise UserError(f"split={split} has {len(held_out)} samples, and judging needs {FEWEST}; see --test")
+    check_enough(n, splits, split)
     reference = features_of(extractor, held_out, MOST_SAMPLES, REFERENCE)
     mixed = torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))[:n]  # files are often sorted
     fake, floor = extract(extractor, made[mixed]), features_of(extractor, train, n, REFERENCE)

@@ -44,6 +44,7 @@ from sparring.judging import (
     FEWEST,
     MOST_SAMPLES,
     accuracy_row,
+    check_enough,
     checked_split,
     default_split,
     elsewhere,
@@ -350,6 +351,7 @@ def evaluate_pictures(
         split = checked_split(splits, split)
         made = elsewhere(Path(path), splits["train"].about)
         machine = find_machine(How(), splits["train"].about.key)
+        check_enough(min(len(made), len(splits["train"])), splits, split)
         extractor = judge_named(judge, splits, machine, console, protocol)
         return {"source": str(path), "time": now(), **judged(made, splits, split, extractor, seed, prior=False)}
 
@@ -591,6 +593,7 @@ class Run:
                     raise UserError(f"judge={judge}: a classifier is judged by its accuracy; leave --judge out")
                 scored = self._classified(splits[split], split)
             else:
+                check_enough(samples, splits, split)
                 scored = self._judged(splits, split, samples, seed, self._judge(splits, judge, protocol, console))
                 if CLASSIFIER in self.model.modules and splits[split].about.classes:
                     scored["metrics"] |= self._classified(splits[split], split)["metrics"]
