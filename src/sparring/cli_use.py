@@ -186,11 +186,11 @@ def inpaint(arguments: Sequence[str]) -> None:
 
         def made(picture: Tensor) -> Tensor | str:
             hole = of(picture)
-            if not bool(hole.any()) or bool(hole.all()):
-                return f"the mask says that {'all' if bool(hole.any()) else 'nothing'} of it is missing"
             if hole.shape[1:] != picture.shape[1:]:
                 sizes = (f"{high}x{wide}" for high, wide in (picture.shape[1:], hole.shape[1:]))
                 return f"it is {' and the mask '.join(sizes)}"
+            if not bool(hole.any()) or bool(hole.all()):
+                return f"the mask says that {'all' if bool(hole.any()) else 'nothing'} of it is missing"
             known = recolored(picture[None], "gray" if channels == 1 else "rgb" if channels == 3 else "rgba")
             return opened.inpaint(known, hole[None])[0]
 
