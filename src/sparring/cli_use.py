@@ -182,6 +182,8 @@ def inpaint(arguments: Sequence[str]) -> None:
         if mask is None:
             raise UserError("inpaint needs to know what is missing: --mask FILE, white where it is, or --mask magenta")
         opened = _opened("inpaint", path, files, trust, checkpoint)
+        if not opened.about.masked:
+            raise UserError(f"{path}: the recipe {opened.written.recipe} fills no holes; use inpaint")
         channels, of = opened.about.shape[0], _hole_of(mask, tolerance)
 
         def made(picture: Tensor) -> Tensor | str:
