@@ -28,7 +28,10 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "discogan": ("cyclegan", {"rounds": 330, "preset": "discogan"}),
     "dualgan": ("cyclegan", {"rounds": 330, "preset": "dualgan"}),
     "cut": ("cut", {"rounds": 500, "places": 64, "features": 64}),
-    "cut, without its contrast: the adversary alone": ("cut", {"rounds": 500, "contrast": 0.0}),
+    "cut, without its contrast: the adversary alone": (
+        "cut",
+        {"rounds": 500, "contrast": 0.0, "places": 64, "features": 64},
+    ),
     "stargan": ("stargan", {"rounds": 400}),
 }
 """(recipe, settings): rounds that take about a minute."""
