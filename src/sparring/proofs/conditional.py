@@ -65,7 +65,9 @@ def classes(seeds: int, effort: Effort) -> Result:
             first = name == "projection"
             case, target = f"{data}, {name}", f"at least {least:g} on every seed" if first else ""
             low = least if first else 0.0
-            claims.append(Claim(case, "read as asked", [each[0] for each in found], low, 1, target, reference=not first))
+            claims.append(
+                Claim(case, "read as asked", [each[0] for each in found], low, 1, target, reference=not first)
+            )
             wide = [each[1] / spread for each in found]
             claims.append(Claim(case, "spread within a class, of the real one", wide, reference=True))
             claims.append(Claim(case, "CPU seconds", [each[2] for each in found], reference=True))
