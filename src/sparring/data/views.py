@@ -125,14 +125,15 @@ def pictures_alone(source: Source) -> Source:
         return source.base
     if isinstance(source, Rows):
         return subset(pictures_alone(source.source), source.rows)
-    return _Images(source) if source.about.source else source
+    return _Changed(source, _without_source) if source.about.source else source
 
 
 @dataclass(frozen=True, eq=False)
-class _Images:
-    """A source without its column `source`."""
+class _Changed:
+    """A source whose columns are told otherwise."""
 
     base: Source
+    told: Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
     @property
     def about(self) -> About:
@@ -142,7 +143,15 @@ class _Images:
         return len(self.base)
 
     def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
-        return {name: column for name, column in self.base[index].items() if name != "source"}
+        return self.told(self.base[index])
+
+
+def _without_source(columns: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: column for name, column in columns.items() if name != "source"}
+
+
+def _source_alone(columns: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {"image": columns["source"]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,30 +177,15 @@ class Together:
 def unpaired(source: Source, seed: int = 0) -> Source:
     """The same images, each beside the source of another one."""
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
-    return Together(_described(source.about, source.about.source, "unpaired", False), source, _Sources(source), order)
+    return Together(
+        _described(source.about, source.about.source, "unpaired", False), source, _Changed(source, _source_alone), order
+    )
 
 
 def domains(source: Source, seed: int = 0) -> Source:
     """Pictures of several classes, each beside another picture of any class to be translated from."""
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
     return Together(_described(source.about, source.about.shape, "domains", False), source, source, order)
-
-
-@dataclass(frozen=True, eq=False)
-class _Sources:
-    """The column `source` of a source as images of its own."""
-
-    base: Source
-
-    @property
-    def about(self) -> About:
-        return self.base.about
-
-    def __len__(self) -> int:
-        return len(self.base)
-
-    def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
-        return {"image": self.base[index]["source"]}
 
 
 def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
