@@ -20,7 +20,7 @@ LAYERS = [
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report", "restoring", "tiles"],
-    ["probes", "sheet"],
+    ["probes", "sheet", "snapshots"],
     ["recipes", "self_supervised"],
     ["judge"],
     ["care"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,15 +12,40 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.config import UserError
+from sparring.files import replacing
 from sparring.flags import command, positional, text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sparring.data import About
     from sparring.session import Run
     from sparring.worth import Worth
 
 Which = Literal["final", "best"]
+
+
+ENDINGS: Mapping[str, str] = {"image": ".png", "point": ".png", "text": ".txt", "sound": ".wav", "clip": ".gif"}
+"""Of the files that samples are written to, by their kind."""
+
+
+def save(samples: Tensor, about: About, path: Path, columns: int) -> None:
+    """Samples of any kind but points as one file."""
+    from sparring import show
+    from sparring.data.words import written
+
+    if about.key == "image":
+        sheet = show.grid(samples, columns)
+        return show.save_png(show.enlarged(sheet) if len(samples) > 1 else sheet, path)
+    if about.key == "text":
+        data = "".join(f"{line}\n" for line in written(samples, about)).encode()
+    elif about.key == "sound":
+        data = show.wave_file(show.one_after_another(samples), about.rate)
+    else:
+        data = show.moving(samples, columns, about.rate)
+    with replacing(path) as file:
+        file.write(data)
+    return None
 
 
 def sample(arguments: Sequence[str]) -> None:
@@ -36,7 +62,7 @@ def sample(arguments: Sequence[str]) -> None:
         checkpoint: Which = "final",
         trust: bool = False,
     ) -> None:
-        """Draw samples of a trained run: one sheet, or a file each.
+        """Draw samples of a trained run: one sheet, text, sound or moving picture, or a file each.
 
         Args:
             path: The run's folder, e.g. runs/cdcgan-mnist-1.
@@ -44,31 +70,34 @@ def sample(arguments: Sequence[str]) -> None:
             label: Name or number of a class, for models trained with labels.
             caption: What they are to show, for text_to_image, e.g. "a small red heart at the left".
             seed: Another seed gives other samples.
-            out: A .png file for the sheet, or a folder with --separate; none: beside the run's report.
+            out: A file: .png, or .txt, .wav, .gif where that is what it makes; a folder with --separate; none: beside
+                the run's report.
             separate: A file per sample instead of one sheet.
             checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
         from sparring import session, show
 
-        if out and not separate and Path(out).suffix.lower() != ".png":
-            raise UserError(f"out={out} must end in .png; for a file per sample add --separate")
         opened = session.load(path, trust, checkpoint=checkpoint)
+        ending = ENDINGS[opened.about.key]
+        if out and not separate and Path(out).suffix.lower() != ending:
+            raise UserError(f"out={out} must end in {ending}; for a file per sample add --separate")
         samples = opened.sample(n, label, seed, caption)
         named = "".join(c if c.isalnum() else "-" for c in label or caption or "")  # a class may be T-shirt/top
         suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
-        target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}.png")
-        if opened.about.key != "image":
+        target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}{ending}")
+        if opened.about.key == "point":
             if opened.about.shape != (2,):
                 raise UserError(f"{path} makes points of shape {opened.about.shape}; use it from Python")
             show.save_png(show.scatter(samples, samples), target)
         elif separate:
-            for index, image in enumerate(samples):
-                show.save_png(show.picture(image), target / f"{index:05d}.png")
+            for index in range(len(samples)):
+                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1)
         else:
-            columns = max(1, round(n**0.5))
-            show.save_png(show.enlarged(show.grid(samples, columns)), target)
-        print(target)
+            save(samples, opened.about, target, max(1, round(n**0.5)))
+        if opened.about.key == "text" and not out:
+            print(target.read_text(encoding="utf-8"), end="")
+        print(target, file=sys.stderr if opened.about.key == "text" and not out else None)
 
     command(run, arguments, "sample")
 

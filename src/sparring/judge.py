@@ -24,13 +24,14 @@ from sparring.config import UserError, to_json
 from sparring.data import About, Data, Source, Splits, open_data, stacked
 from sparring.data.cache import cache_dir
 from sparring.data.clusters import unlabelled
-from sparring.data.loader import Augment, batches, to_float
+from sparring.data.kinds import ready
+from sparring.data.loader import Augment, batches
 from sparring.data.views import pictures_alone
 from sparring.engine import Train, train
 from sparring.files import replacing
 from sparring.machine import Machine
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol, extractor_named
-from sparring.metrics.features import Extractor, coordinates, extract, pixels, weights_hash
+from sparring.metrics.features import Extractor, coordinates, extract, from_afar, pixels, weights_hash
 from sparring.nn.image import ConvEncoder
 from sparring.recipes import classifier
 
@@ -63,11 +64,11 @@ def judge_of(splits: Splits, machine: Machine, console: Console) -> Extractor:
     splits = {name: pictures_alone(split) for name, split in splits.items()}
     about = splits["train"].about
     if about.key != "image":
-        return coordinates()
+        labelled = about.key in classifier.NETWORKS and len(about.classes) > 1
+        if not labelled:
+            return coordinates() if about.key == "point" else from_afar(about.key)
     if about.name == stacked.NAME:
         return per_channel(judge_of(open_data(Data(data="mnist")), machine, console))
-    if len(about.shape) != 3:
-        return pixels()
     if len(about.classes) < 2:
         return self_judge(splits["train"], machine, console) if len(splits["train"]) >= FEWEST_ALONE else pixels()
     config = numbers(splits["train"], about)
@@ -85,7 +86,7 @@ def kept_judge(source: Source, machine: Machine) -> Extractor | None:
     """The judge of a labelled set of pictures where it has been trained before."""
     source = pictures_alone(source)
     about = source.about
-    if about.key != "image" or len(about.classes) < 2 or len(about.shape) != 3 or about.invented or not about.sha256:
+    if about.key not in classifier.NETWORKS or len(about.classes) < 2 or about.invented or not about.sha256:
         return None
     config = numbers(source, about)
     network = classifier.build(config, about).modules["classifier"]
@@ -143,7 +144,7 @@ def numbers(source: Source, about: About) -> classifier.Config:
     large = classifier.Config()
     batch = min(large.batch, max(2, len(source) // 8))
     rounds = min(large.rounds, max(600, 3 * len(source) // batch))
-    shift = 2 if min(about.shape[1:]) >= 16 else 1
+    shift = (2 if min(about.shape[1:]) >= 16 else 1) if about.key == "image" else 0
     return replace(large, batch=batch, rounds=rounds, augment=Augment(shift=shift))
 
 
@@ -176,7 +177,7 @@ def trained_alone(config: self_supervised.Config, source: Source, machine: Machi
     state = train(game, stream, Train(config.rounds, SEED, machine.precision))
     encoder = cast(ConvEncoder, state.averages["encoder"]).cpu().eval()
     some = torch.randperm(len(source), generator=torch.Generator().manual_seed(SEED))[:EVENED]
-    encoder.even_out(to_float(source[some]["image"]))
+    encoder.even_out(ready(source[some]["image"]))
     return encoder
 
 
@@ -186,8 +187,7 @@ def extractor_alone(encoder: nn.Module, about: About, device: torch.device) -> E
     encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(images: Tensor) -> tuple[Tensor, None]:
-        x = to_float(images.to(device)).contiguous(memory_format=torch.channels_last)
-        return encoder.features(x).cpu(), None  # type: ignore[operator]
+        return encoder.features(ready(images, device)).cpu(), None  # type: ignore[operator]
 
     return Extractor(f"self-supervised on {about.name}", sha256, run)
 
@@ -197,9 +197,8 @@ def extractor_of(network: nn.Module, about: About, device: torch.device) -> Extr
     sha256 = weights_hash(network)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def run(images: Tensor) -> tuple[Tensor, Tensor]:
-        x = to_float(images.to(device)).contiguous(memory_format=torch.channels_last)
-        features = network.features(x)  # type: ignore[operator]
+    def run(samples: Tensor) -> tuple[Tensor, Tensor]:
+        features = network.features(ready(samples, device))  # type: ignore[operator]
         return features.cpu(), network.head(features).cpu()  # type: ignore[operator]
 
     return Extractor(f"judge of {about.name}", sha256, run, names_classes=True)
@@ -221,7 +220,7 @@ def per_channel(digits: Extractor) -> Extractor:
 def named_rightly(extractor: Extractor, source: Source) -> Tensor:
     """(N,) bool: whether the extractor names the label of each sample of the source."""
     columns = source[torch.arange(len(source))]
-    logits = extract(extractor, columns["image"]).logits
+    logits = extract(extractor, columns[source.about.key]).logits
     assert logits is not None
     right: Tensor = logits.argmax(1) == columns["label"]
     return right

@@ -20,7 +20,7 @@ from torch import Tensor
 from sparring.config import UserError, did_you_mean, read_json
 from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.cache import cache_dir
-from sparring.data.loader import ready
+from sparring.data.kinds import KINDS, ready
 from sparring.data.tensors import brought_to
 from sparring.data.toys import TOYS, Toy, captured
 from sparring.engine import device_of
@@ -39,7 +39,7 @@ REFERENCE = 1
 """Seed of the real samples: the same for all who are judged against them."""
 TRAINING = 20_000
 """Training samples among which copies are looked for."""
-QUANTISER = "round(127.5 (x + 1)), 8 bits"
+QUANTISERS = {torch.uint8: "round(127.5 (x + 1)), 8 bits", torch.int16: "round(32767 x), 16 bits"}
 LARGEST_ARRAY = 2**32
 """Bytes of an .npz that are read."""
 
@@ -120,11 +120,10 @@ def judged(
     metrics = with_floor(fake, floor, reference, learnt, about.prior if known else ())
     if about.name in TOYS and TOYS[about.name].centres is not None:
         metrics |= modes(made[mixed], train[rows_of(train, n, REFERENCE)][about.key], TOYS[about.name])
-    picture = about.key == "image"
     stamp = Stamp(
         extractor.sha256,
         extractor.protocol,
-        QUANTISER if picture else "none",
+        QUANTISERS.get(KINDS[about.key].dtype, "none"),
         "float32",
         held_out.about.sha256,
         split,
@@ -183,7 +182,7 @@ def held_out_rows(game: Game, modules: Mapping[str, Any], held_out: Source, seed
     """Of games that encode: how near held-out samples come back, and how probable they are where that is known."""
     about, device, found = held_out.about, device_of(game), dict[str, Estimate]()
     rows = rows_of(held_out, BOUND_SAMPLES, REFERENCE)
-    x = ready(about.key, held_out[rows][about.key], device)
+    x = ready(held_out[rows][about.key], device)
     torch.manual_seed(seed)  # bits and latents are drawn from torch's own stream
     if game.reconstruct is not None:
         away = torch.cat([(game.reconstruct(modules, part) - part).flatten(1) for part in torch.split(x, 250)])

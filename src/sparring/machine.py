@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from sparring.config import UserError
+from sparring.data.kinds import KINDS
 from sparring.engine import Precision
 from sparring.runs import How, processor
 
@@ -51,7 +52,7 @@ def find_machine(how: How, key: str) -> Machine:
         precision: Precision = how.precision
     else:
         # three digits are enough for pixels of 8 bits, not for points that lie within a hundredth of each other
-        precision = "bfloat16" if key == "image" and fast_bfloat16(device) else "float32"
+        precision = "bfloat16" if KINDS[key].coarse_numbers and fast_bfloat16(device) else "float32"
     return Machine(device, device_name(device), precision, torch.get_num_threads())
 
 

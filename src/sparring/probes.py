@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring import sampling
 from sparring.average import batch_norms
-from sparring.data.loader import ready
+from sparring.data.kinds import KINDS, ready
 from sparring.data.source import Source
 from sparring.engine import Precision, State, autocast, device_of
 from sparring.game import Game
@@ -69,7 +68,7 @@ class Probes:
     def __post_init__(self) -> None:
         columns = self._columns(self.source, LEARNT)
         self.learnt = columns[self.source.about.key]
-        self.view = View(self.learnt)
+        self.view = View(self.learnt, self.source.about.key)
         self.pixels = self.view.coarse(self.learnt)
         n = min(SAMPLES, len(self.learnt))
         label = columns.get("label")
@@ -91,7 +90,7 @@ class Probes:
 
     def _columns(self, source: Source, most: int) -> dict[str, Tensor]:
         order = torch.randperm(len(source), generator=torch.Generator().manual_seed(SEED))[:most]
-        return {name: ready(name, column, device_of(self.game)) for name, column in source[order].items()}
+        return {name: ready(column, device_of(self.game)) for name, column in source[order].items()}
 
     def _known(self, batch: Tensor, label: Tensor | None) -> Known:
         few = self.view(batch)
@@ -159,7 +158,7 @@ class Probes:
         }
         if before is not None:
             found["drift"] = float((middle - before).norm()) / scale
-        if self.view.pictures:
+        if self.view.bounded:
             found["outside"] = _outside(kept, self.learnt)
         if self.held is not None:
             others = self.view.coarse(self.held.batch)
@@ -218,21 +217,15 @@ def _neighbours_of_a_label(label: Tensor | None, count: int) -> tuple[Tensor, Te
 
 
 class View:
-    """(n, ...) samples -> (n, k) few numbers each: pictures averaged to 8x8 and projected; points as they are."""
+    """(n, ...) samples -> (n, k) few numbers each: seen from afar, as their kind is, and projected."""
 
-    def __init__(self, real: Tensor) -> None:
-        self.pictures = real.ndim == 4
+    def __init__(self, real: Tensor, key: str) -> None:
+        self.coarse, self.bounded = KINDS[key].coarse, KINDS[key].dtype == torch.uint8
         coarse = self.coarse(real)
         self.middle, self.basis = coarse.mean(0), None
         if coarse.shape[1] > DIMENSIONS:  # the directions in which real samples differ most
             _, _, right = torch.linalg.svd((coarse - self.middle)[:LEARNT], full_matrices=False)
             self.basis = right[:DIMENSIONS].T
-
-    def coarse(self, x: Tensor) -> Tensor:
-        """(n, d) before the projection."""
-        if self.pictures:
-            x = F.adaptive_avg_pool2d(x.float(), (min(8, x.shape[2]), min(8, x.shape[3])))
-        return x.float().flatten(1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """As the class says."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparring.average import recalibrate
 from sparring.config import UserError, did_you_mean
-from sparring.data.loader import ready, to_uint8
+from sparring.data.kinds import KINDS, ready
 from sparring.data.source import About, Source
 from sparring.engine import State, device_of
 from sparring.game import Game
@@ -47,7 +47,7 @@ def draw(game: Game, n: int, seed: int, label: int | None = None, pool: Source |
         if pool is None:
             raise UserError(f"this recipe makes samples from {', '.join(game.given)}: give it data that have them")
         columns = pool[chosen(pool, n, seed)]
-        drawn |= {name: ready(name, columns[name], None) for name in game.given}
+        drawn |= {name: ready(columns[name]) for name in game.given}
     if label is not None:
         if "label" not in drawn:
             raise UserError(f"label={label}: this recipe's samples are not made by label; leave it out, or use cdcgan")
@@ -70,7 +70,7 @@ def by_class(game: Game, classes: int, rows: int, seed: int) -> dict[str, Tensor
 
 @torch.no_grad()
 def generate(game: Game, modules: Mapping[str, Any], drawn: Mapping[str, Tensor]) -> Tensor:
-    """Samples on the CPU, one per row of `drawn`: float32 in the data's range."""
+    """Samples on the CPU, one per row of `drawn`: as networks give them."""
     assert game.sample is not None
     device, n, parts = device_of(game), len(next(iter(drawn.values()))), []
     for first in range(0, n, CHUNK):
@@ -80,8 +80,8 @@ def generate(game: Game, modules: Mapping[str, Any], drawn: Mapping[str, Tensor]
 
 
 def finished(samples: Tensor, about: About) -> Tensor:
-    """Pictures as uint8 (N, C, H, W); points as they are."""
-    return to_uint8(samples).contiguous() if about.key == "image" else samples
+    """As the data store them: pictures as uint8 (N, C, H, W), points as they are."""
+    return KINDS[about.key].finished(samples)
 
 
 def label_number(about: About, label: str | int) -> int:

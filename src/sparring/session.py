@@ -35,7 +35,7 @@ from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
-from sparring.data.loader import ready
+from sparring.data.kinds import ready
 from sparring.data.views import HALF, view_named
 from sparring.engine import start
 from sparring.game import Game
@@ -500,7 +500,7 @@ class Run:
 
         with isolated():
             torch.manual_seed(seed)
-            x = ready("source", sources, None)
+            x = ready(sources)
             out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
             return sampling.finished(out, self.about)
 
@@ -536,7 +536,10 @@ class Run:
         return dict(seen).get(number, math.inf) < CLEARLY * seen[-1][1]
 
     def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0, caption: str | None = None) -> Tensor:
-        """`n` samples of the averaged model: uint8 (n, C, H, W) pictures, or float32 (n, D) points.
+        """`n` samples of the averaged model as the data store them: uint8 (n, C, H, W) pictures, float32 (n, D) points.
+
+        Texts are int64 (n, L) numbers of words (`data.words.written` spells them), sounds int16 (n, 1, T), clips uint8
+        (n, C, T, H, W).
 
         The same arguments give the same samples. `label` is a class's name or number, or none for models
         of label_dropout; `caption` what they are to

@@ -1,14 +1,18 @@
-"""Samples as pictures: grids of images, scatter plots of points."""
+"""Samples to look at and to hear: grids of images, scatter plots, spectrograms, waves, moving pictures."""
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from sparring.data.kinds import to_wave
 from sparring.files import replacing
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -46,10 +50,49 @@ def below_each_other(stacks: Sequence[Tensor], columns: int) -> Image.Image:
     alike = []
     for stack in stacks:
         if stack.shape[2:] != (height, width):
-            stack = torch.nn.functional.interpolate(stack, (height, width), mode="nearest")
+            stack = F.interpolate(stack, (height, width), mode="nearest")
         alike.append(stack.expand(-1, channels, -1, -1) if stack.shape[1] == 1 else stack)
     mixed = torch.stack([stack.reshape(-1, columns, *stack.shape[1:]) for stack in alike], 1)
     return grid(mixed.flatten(0, 2), columns)
+
+
+def spectrograms(sounds: Tensor, side: int = 64) -> Tensor:
+    """(N, 1, T) int16 -> (N, 1, side, side) uint8: loud is bright, high is up, over 80 dB."""
+    heard = to_wave(sounds[:, 0])
+    size = min(256, heard.shape[1])
+    power = torch.stft(heard, size, size // 4, window=torch.hann_window(size), return_complex=True).abs().square()
+    decibel = 10 * F.adaptive_avg_pool2d(power[:, None], (side, side)).clamp(min=1e-9).log10()
+    return ((decibel + 50) * (255 / 80)).clamp(0, 255).to(torch.uint8).flip(2)
+
+
+def one_after_another(sounds: Tensor) -> Tensor:
+    """(N, 1, T) int16 -> (M,): all of them, an eighth of silence after each."""
+    silent = sounds.new_zeros(len(sounds), sounds.shape[2] // 8)
+    return torch.cat([sounds[:, 0], silent], 1).flatten()
+
+
+def wave_file(sound: Tensor, rate: float) -> bytes:
+    """(T,) int16 -> a WAV file of one channel."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(round(rate) or 16_000)
+        file.writeframes(sound.cpu().numpy().astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def frames(clips: Tensor) -> Tensor:
+    """(N, C, T, H, W) -> (N T, C, H, W): each clip's pictures one after the other."""
+    return clips.transpose(1, 2).flatten(0, 1)
+
+
+def moving(clips: Tensor, columns: int, rate: float, side: int = 480) -> bytes:
+    """(N, C, T, H, W) uint8 -> an endless GIF of all of them beside each other."""
+    sheets = [enlarged(grid(moment, columns), side).convert("P") for moment in clips.unbind(2)]
+    out, step = io.BytesIO(), round(1000 / (rate or 8))
+    sheets[0].save(out, "GIF", save_all=True, append_images=sheets[1:], duration=step, loop=0)
+    return out.getvalue()
 
 
 def enlarged(sheet: Image.Image, side: int = 640) -> Image.Image:

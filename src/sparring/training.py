@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-from PIL.Image import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -27,16 +26,15 @@ from sparring.average import batch_norms
 from sparring.care import BEST, HEALTHY, Care, Trouble, care_for, forget_sick, treated
 from sparring.config import UserError, to_json
 from sparring.data import About, Source, Splits
+from sparring.data.kinds import KINDS
 from sparring.data.loader import batches
 from sparring.doctor import Finding
 from sparring.engine import MEASURED, NonFiniteLossError, Round, State, Train, rounds, start
+from sparring.files import replacing
 from sparring.game import Game
 from sparring.machine import Machine, peak_memory
 from sparring.runs import Events, Plan, duration, now, only_one, printable, read_config, write_config
-
-MOST_DOMAINS = 10
-"""Rows of a sheet of translations."""
-SNAPSHOT_SEED = 1
+from sparring.snapshots import shown
 
 
 @dataclass
@@ -100,13 +98,15 @@ def check_source(source: Source) -> None:
     """`UserError` where the first samples are not what the source says: for sources of one's own."""
     about = source.about
     columns = source[torch.arange(min(8, len(source)))]
+    if about.key not in KINDS:
+        raise UserError(f"data={about.name}: About says key='{about.key}'; use one of {', '.join(KINDS)}")
     if about.key not in columns:
         raise UserError(f"data={about.name}: it has the columns {sorted(columns)}, and About says key='{about.key}'")
-    column, kind = columns[about.key], torch.uint8 if about.key == "image" else torch.float32
-    if column.dtype != kind or tuple(column.shape[1:]) != about.shape:
+    column, kind = columns[about.key], KINDS[about.key]
+    if column.dtype != kind.dtype or tuple(column.shape[1:]) != about.shape or len(about.shape) != kind.dims:
         raise UserError(
             f"data={about.name}: the column '{about.key}' is {column.dtype} of shape {tuple(column.shape[1:])} per "
-            f"sample; {kind} of {about.shape} is expected (pictures are 0 to 255)"
+            f"sample; {kind.dtype} of {about.shape} is expected: {kind.what} are {kind.shape}"
         )
     if column.is_floating_point() and not bool(torch.isfinite(column).all()):
         raise UserError(f"data={about.name}: the column '{about.key}' holds NaN or infinity")
@@ -296,58 +296,26 @@ def snapshot_rounds(total: int, count: int) -> set[int]:
 
 
 def snapshot(job: Job, events: Events) -> None:
-    """Draw samples of latents that stay the same all through the run."""
+    """Write down what samples are like now."""
     if job.game.sample is None:
         return
-    about, pool = job.about, job.pool
-    modules = sampling.for_sampling(job.game, job.state, latents=256, pool=pool)
-    if about.key != "image" and about.shape != (2,):
-        return  # nothing that a picture could show
-    if about.key != "image":
-        fake = sampling.generate(job.game, modules, sampling.draw(job.game, 1000, SNAPSHOT_SEED))
-        sheet, columns, rows = show.scatter(job.source[torch.arange(min(1000, len(job.source)))][about.key], fake), 1, 1
-    elif job.game.given:
-        columns, rows, sheet = translated_sheet(job, modules)
+    modules = sampling.for_sampling(job.game, job.state, latents=256, pool=job.pool)
+    seen = shown(job.game, modules, job.about, job.pool, job.source)
+    if seen is None:
+        return
+    stem = f"samples/{job.state.round:08d}"
+    name = f"{stem}.png" if seen.sheet else f"{stem}.txt"
+    beside = {suffix: f"{stem}.{suffix}" for suffix in seen.beside}
+    for suffix, data in seen.beside.items():
+        with replacing(job.folder / beside[suffix]) as file:
+            file.write(data)
+    if seen.sheet:
+        show.save_png(seen.sheet, job.folder / name)
     else:
-        columns, rows, drawn = sheet_latents(job.game, about)
-        sheet = show.grid(sampling.finished(sampling.generate(job.game, modules, drawn), about), columns)
-    name = f"samples/{job.state.round:08d}.png"
-    show.save_png(sheet, job.folder / name)
-    events.write("samples", round=job.state.round, images=job.images, file=name, columns=columns, rows=rows)
-
-
-def translated_sheet(job: Job, modules: Mapping[str, Any], count: int = 16) -> tuple[int, int, Image]:
-    """(columns, rows, sheet): held-out sources, below each what is made of it, and the truth where there is one.
-
-    Where there are several domains to go to, a row for each.
-    """
-    rows = sampling.chosen(job.pool, count, SNAPSHOT_SEED)
-    drawn = sampling.draw(job.game, count, SNAPSHOT_SEED, pool=job.pool)
-    domains = range(min(len(job.about.classes), MOST_DOMAINS)) if "label" in drawn else [None]
-    columns = job.pool[rows]
-    shown = [_seen(columns["source"], job.about)] if "source" in columns else []
-    for domain in domains:
-        to = {} if domain is None else {"label": torch.full((count,), domain)}
-        made = sampling.generate(job.game, modules, {**drawn, **to})
-        shown.append(sampling.finished(made, job.about))
-    if job.about.paired or job.about.caption:
-        shown.append(columns["image"])
-    return 8, len(shown) * count // 8, show.below_each_other(shown, 8)
-
-
-def _seen(source: torch.Tensor, about: About) -> torch.Tensor:
-    """A source as a picture: a hole shows gray, so its mask is not needed."""
-    return source[:, :-1] if about.masked else source
-
-
-def sheet_latents(game: Game, about: About) -> tuple[int, int, dict[str, torch.Tensor]]:
-    """(columns, rows, what to draw): a column per class where classes mean something and fit, else 8 x 8."""
-    classes = len(about.classes)
-    by_label = "label" in sampling.draw(game, 1, SNAPSHOT_SEED)
-    if by_label and not about.invented and classes <= 16:
-        rows = 8
-        return classes, rows, sampling.by_class(game, classes, rows, SNAPSHOT_SEED)
-    return 8, 8, sampling.draw(game, 64, SNAPSHOT_SEED)
+        with replacing(job.folder / name) as file:
+            file.write(seen.text.encode())
+    facts: dict[str, Any] = {"columns": seen.columns, "rows": seen.rows} | ({"beside": beside} if beside else {})
+    events.write("samples", round=job.state.round, images=job.images, file=name, **facts)
 
 
 def play(job: Job, console: Console) -> bool:

@@ -11,7 +11,8 @@ from PIL import Image
 from sparring import session
 from sparring.config import UserError
 from sparring.data import Data, open_data, shapes
-from sparring.data.captions import sentence, tokens, words
+from sparring.data.captions import tokens, words
+from sparring.data.words import STRANGE, written
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_captions_of_shapes_say_what_is_drawn() -> None:
     index = torch.tensor([3, 1999, 7])
     columns = train[index]
     said = shapes.captions(columns["factors"])
-    assert [sentence(row, train.about) for row in columns["caption"]] == [" ".join(words(text)) for text in said]
+    assert written(columns["caption"], train.about) == [" ".join(words(text)) for text in said]
     assert torch.equal(tokens(said, train.about), columns["caption"])
     assert splits["test"].about.vocabulary == train.about.vocabulary
     assert train.about.sha256 != open_data(Data(data="shapes"))["train"].about.sha256
@@ -42,7 +43,7 @@ def test_unknown_words_are_one_number_or_named() -> None:
     about = open_data(Data(data="shapes", captions="own"))["train"].about
     row = tokens(["a purpel heart"], about)[0]
     assert row[1] == 1
-    assert sentence(row, about) == "a ? heart"
+    assert written(row[None], about) == [f"a {STRANGE} heart"]
     with pytest.raises(UserError, match=r"'purpel' .did you mean 'purple'"):
         tokens(["a purpel heart"], about, strict=True)
     with pytest.raises(UserError, match="no words"):
@@ -51,7 +52,7 @@ def test_unknown_words_are_one_number_or_named() -> None:
 
 def test_names_tables_and_classes_are_captions(folder: Path, tmp_path: Path) -> None:
     named = open_data(Data(data=str(folder), captions="names", size=16))["train"]
-    assert sentence(named[torch.tensor([0])]["caption"][0], named.about).startswith("a red square ")
+    assert written(named[torch.tensor([0])]["caption"], named.about)[0].startswith("a red square ")
     table = tmp_path / "said.tsv"
     table.write_text("file\tname\tgroup\n" + "".join(f"a Red-square_{i}.png\tnumber {i}\tx\n" for i in range(11)))
     splits = open_data(Data(data=str(folder), captions=str(table), size=16))
@@ -60,11 +61,11 @@ def test_names_tables_and_classes_are_captions(folder: Path, tmp_path: Path) -> 
     for split in splits.values():
         columns = split[torch.arange(len(split))]
         for row, image in zip(columns["caption"], columns["image"], strict=True):
-            told = sentence(row, split.about).removeprefix("number ")
-            assert told in (str(int(image[0, 0, 0]) // 20), "?")  # a number that only the test split has is unknown
+            told = written(row[None], split.about)[0].removeprefix("number ")
+            assert told in (str(int(image[0, 0, 0]) // 20), STRANGE)  # a number that only the test split has is unknown
     digits = open_data(Data(captions="classes"))["train"]
     columns = digits[torch.arange(5)]
-    assert [sentence(row, digits.about) for row in columns["caption"]] == [str(int(c)) for c in columns["label"]]
+    assert written(columns["caption"], digits.about) == [str(int(c)) for c in columns["label"]]
 
 
 @pytest.mark.parametrize(
@@ -114,11 +115,11 @@ def test_a_sentence_may_hold_commas_and_one_picture_has_one(folder: Path, tmp_pa
     table = tmp_path / "said.csv"
     table.write_text("".join(f"a Red-square_{i}.png,red, and number {i}\n" for i in range(12)))
     train = open_data(Data(data=str(folder), captions=str(table), size=16))["train"]
-    assert sentence(train[torch.tensor([0])]["caption"][0], train.about).startswith("red and number")
+    assert written(train[torch.tensor([0])]["caption"], train.about)[0].startswith("red and number")
     quoted = tmp_path / "said.tsv"
     quoted.write_text("file\tsaid\n" + "".join(f'a Red-square_{i}.png\ta 5" square\n' for i in range(12)))
     train = open_data(Data(data=str(folder), captions=str(quoted), size=16))["train"]
-    assert sentence(train[torch.tensor([0])]["caption"][0], train.about) == "a 5 square"
+    assert written(train[torch.tensor([0])]["caption"], train.about) == ["a 5 square"]
     table.write_text("a Red-square_0.png,one\na Red-square_0.png,two\n")
     with pytest.raises(UserError, match="two sentences, 'one' and 'two'"):
         open_data(Data(data=str(folder), captions=str(table), size=16))

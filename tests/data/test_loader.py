@@ -6,7 +6,8 @@ import torch
 from sparring.config import UserError
 from sparring.data import About, Data, carve, open_data, subset, tensor_source
 from sparring.data.clusters import clustered, kmeans, unlabelled
-from sparring.data.loader import Augment, augmented, batches, to_float, to_uint8
+from sparring.data.kinds import to_float, to_uint8
+from sparring.data.loader import Augment, augmented, batches
 from sparring.data.source import Rows
 from sparring.seeds import hashed
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from sparring.config import UserError, did_you_mean, is_outside, resolve
@@ -17,6 +20,7 @@ from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
 from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
 from sparring.data.stacked import open_stacked
+from sparring.data.texts import open_texts
 from sparring.data.toys import open_toy
 from sparring.data.views import with_sources
 
@@ -48,6 +52,12 @@ NAMED: Mapping[str, Named] = {
     "kmnist": Named("70,000 Japanese characters, 28x28 gray; downloaded once", partial(open_idx, "kmnist")),
     "emnist": Named("131,600 letters and digits, 28x28 gray; downloaded once", partial(open_idx, "emnist")),
 }
+
+
+OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts}
+"""Of files that are no pictures, by their suffix."""
+LOOKED_AT = 1000
+"""Files by which the kind of a folder or zip is told."""
 
 
 def open_data(settings: Data) -> dict[str, Source]:
@@ -86,11 +96,31 @@ def _opened(settings: Data) -> Splits:
             )
         return splits
     if _means_pictures(path, settings):
-        return open_pictures(path, settings)
+        return _opener(path)(path, settings)
     raise UserError(
         f"data: '{settings.data}' is neither a folder or zip file here nor one of {', '.join(NAMED)}"
         f"{did_you_mean(settings.data, list(NAMED))}"
     )
+
+
+def _opener(path: Path) -> Callable[[Path, Data], Splits]:
+    """By what most of the first files are; pictures where there are as many others, which may be notes on them."""
+    found = Counter(OPENERS.get(suffix, open_pictures) for suffix in _suffixes(path))
+    return max(found, key=lambda opener: (found[opener], opener is open_pictures), default=open_pictures)
+
+
+def _suffixes(path: Path) -> list[str]:
+    """Of the file, or of the first files of a folder or zip."""
+    if path.is_dir():
+        files = (file for file in path.rglob("*") if not file.name.startswith(".") and file.is_file())
+        return [file.suffix.lower() for file in islice(files, LOOKED_AT)]
+    if path.suffix.lower() != ".zip":
+        return [path.suffix.lower()]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [PurePosixPath(name).suffix.lower() for name in archive.namelist()[:LOOKED_AT]]
+    except (OSError, zipfile.BadZipFile):
+        return []
 
 
 def _path(settings: Data) -> Path:
@@ -114,7 +144,7 @@ def open_reported(settings: Data) -> tuple[Splits, Report | None]:
     if settings.data.strip() and settings.data not in NAMED:
         path = _path(settings)
         outside = is_outside(settings.data, NAMED) and not path.exists()
-        if _means_pictures(path, settings) and not outside:
+        if _means_pictures(path, settings) and not outside and _opener(path) is open_pictures:
             report = inspect_pictures(path, settings)
             return report.splits, report
     return open_data(settings), None

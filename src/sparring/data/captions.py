@@ -21,11 +21,10 @@ from sparring.data.few import labels_of
 from sparring.data.labels import is_picture, parsed
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, Splits, names_of, subset
+from sparring.data.words import FIRST, UNKNOWN
 
 MOST_WORDS = 32
 """Of a sentence; later ones are not read."""
-_UNKNOWN = 1
-_FIRST = 2  # 0 is no word
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -39,7 +38,7 @@ def tokens(sentences: Iterable[str], about: About, strict: bool = False) -> Tens
 
     `strict`: such a word is a `UserError` that names it.
     """
-    number = {word: index + _FIRST for index, word in enumerate(about.vocabulary)}
+    number = {word: index + FIRST for index, word in enumerate(about.vocabulary)}
     made = []
     for sentence in sentences:
         said = words(sentence)[: about.caption]
@@ -49,15 +48,9 @@ def tokens(sentences: Iterable[str], about: About, strict: bool = False) -> Tens
                 raise UserError(f"caption='{sentence}' has no words")
             hint = did_you_mean(unknown[0], list(number))
             raise UserError(f"caption='{sentence}': training never showed the word '{unknown[0]}'{hint}")
-        row = [number.get(word, _UNKNOWN) for word in said]
+        row = [number.get(word, UNKNOWN) for word in said]
         made.append(row + [0] * (about.caption - len(row)))
     return torch.tensor(made, dtype=torch.int64).reshape(-1, about.caption)
-
-
-def sentence(row: Tensor, about: About) -> str:
-    """(L,) -> its words."""
-    found = [about.vocabulary[i - _FIRST] if i >= _FIRST else "?" for i in row.tolist() if i]
-    return " ".join(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from sparring.config import UserError
+from sparring.data.kinds import ready
 from sparring.data.source import Batch, Source
 from sparring.seeds import hashed, mix
 
 PICTURES = ("image", "source", "labelled")
-"""Columns of bytes that become float32."""
+"""Columns that are mirrored and moved together."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def batches(
     device: torch.device | None = None,
     unlabelled: float = 0.0,
 ) -> Iterator[dict[str, Tensor]]:
-    """Endless batches from number `start` on, on `device`; pictures as float32 in [-1, 1].
+    """Endless batches from number `start` on, on `device`, as networks read them (`kinds.ready`).
 
     Each epoch is a new order of all samples; the last few that do not fill a batch wait for another epoch. A share of
     `unlabelled` labels becomes one more class, other ones in each epoch.
@@ -62,7 +63,7 @@ def batches(
             keys = hashed(index, mix(mix(seed, 2), epoch)) >> 20 & 0xFFFFFF
             dropped = keys < unlabelled * 2**24
             columns["label"] = torch.where(dropped, len(source.about.classes), columns["label"])
-        yield {name: ready(name, column, device) for name, column in columns.items()}
+        yield {name: ready(column, device) for name, column in columns.items()}
         number += 1
 
 
@@ -73,24 +74,6 @@ def _check_alike(columns: Batch, augment: Augment) -> None:
             f"augment.shift={augment.shift} moves pictures by whole pixels, and sources are smaller here; use "
             "--augment.shift 0"
         )
-
-
-def ready(name: str, column: Tensor, device: torch.device | None) -> Tensor:
-    """Bytes travel to the device; there pictures become float32 in [-1, 1], channels last."""
-    column = column.to(device, non_blocking=True)
-    if name not in PICTURES:
-        return column
-    return to_float(column).contiguous(memory_format=torch.channels_last)
-
-
-def to_float(images: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1]."""
-    return images.float().mul_(2 / 255).sub_(1)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] -> uint8, rounded to nearest and clamped: the quantiser of every score and picture."""
-    return images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def augmented(images: Tensor, keys: Tensor, augment: Augment) -> Tensor:

@@ -29,6 +29,13 @@ class Data:
     captions: str | None = None
     """What each picture shows, for text_to_image: `names` (of the files), a CSV, TSV or JSON file of `file, sentence`,
     `classes`, or `own` for shapes."""
+    unit: Literal["auto", "words", "characters", "letters"] = "auto"
+    """What texts are made of: words where lines have spaces, else characters; letters: running text as a to z and
+    spaces, cut into windows."""
+    length: int | None = None
+    """Longest text, in words or characters (40, 64), or the window of letters (48)."""
+    vocabulary: int = 5000
+    """So many words at most, the most frequent ones; the others are unknown."""
     test: float = 0.1
     """Share held out for judging, when the set has no test split of its own."""
     validation: float = 0.0

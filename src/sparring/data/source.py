@@ -21,9 +21,9 @@ class About:
     name: str
     """What the user called it, e.g. `mnist`."""
     key: str
-    """The column that a game models: `image` (uint8, (N, C, H, W)) or `point` (float32, (N, D))."""
+    """The column that a game models, one of `data.kinds.KINDS`: `image`, `point`, `text`, `sound` or `clip`."""
     shape: tuple[int, ...]
-    """Of one sample: (C, H, W), or (D,)."""
+    """Of one sample: (C, H, W), (D,), (L,), (1, T) or (C, T, H, W)."""
     classes: tuple[str, ...] = ()
     """Names of the classes that the column `label` (int64, (N,)) counts; empty when there are no labels."""
     invented: bool = False
@@ -42,7 +42,11 @@ class About:
     caption: int = 0
     """Words of the column `caption`, int64 (N, L), that images are made from; 0 where there is none."""
     vocabulary: tuple[str, ...] = ()
-    """The words: 2 in `caption` is the first of them, 1 a word that is not among them, 0 no word."""
+    """The words of captions and texts: 2 is the first of them, 1 a word that is not among them, 0 no word."""
+    characters: bool = False
+    """The words are single characters: texts are written without spaces between them."""
+    rate: float = 0.0
+    """Samples a second of sounds, pictures a second of clips; 0 for what has no time."""
     notes: tuple[str, ...] = field(default=())
     """Sentences for the user: where it was found, its licence, what was left out and why."""
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sparring.data.kinds import KINDS, ready
+
 CHUNK = 500
 
 
@@ -66,6 +68,13 @@ def coordinates() -> Extractor:
     """Points as they are."""
     digest = hashlib.sha256(b"coordinates").hexdigest()
     return Extractor("coordinates", digest, lambda points: (points.float().flatten(1), None))
+
+
+def from_afar(key: str) -> Extractor:
+    """Samples of a kind by `Kind.coarse`: no knowledge, but there for every set."""
+    kind = KINDS[key]
+    digest = hashlib.sha256(f"{key} from afar, 1".encode()).hexdigest()
+    return Extractor(f"{kind.what} from afar", digest, lambda samples: (kind.coarse(ready(samples)), None))
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sparring import sampling, session, show
 from sparring.data import Data, open_data
-from sparring.data.loader import ready, to_uint8
+from sparring.data.kinds import ready, to_uint8
 from sparring.game import Game
 from sparring.metrics.likelihood import Bounds, bounds, gaussian_kl
 from sparring.nn.autoencoder import posterior
@@ -97,7 +97,7 @@ def vae(seeds: int, effort: Effort) -> Result:
     """The bound after 10 epochs, the importance-weighted NLL after 55, a control, and a sweep of beta."""
     short, long, k = (10 * EPOCH, 55 * EPOCH, WEIGHTS) if effort == "full" else (EPOCH // 2, EPOCH, 50)
     held_out = open_data(Data(data="mnist"))["test"]
-    x = ready("image", held_out[torch.arange(len(held_out) if effort == "full" else 500)]["image"], None)
+    x = ready(held_out[torch.arange(len(held_out) if effort == "full" else 500)]["image"])
     first = [trained(seed, short) for seed in range(seeds)]
     wrong = [trained(seed, short, beta=float(PIXELS)) for seed in range(seeds)]
     after = [trained(seed, long) for seed in range(seeds)]

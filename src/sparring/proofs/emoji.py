@@ -14,7 +14,7 @@ from torch import Tensor
 from sparring import show
 from sparring.config import UserError
 from sparring.data import Data, Source, open_data, subset
-from sparring.data.loader import to_float
+from sparring.data.kinds import to_float
 from sparring.data.source import names_of
 from sparring.metrics.extractors import layers_named
 from sparring.metrics.pairs import pair_scores

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparring import judge, session
 from sparring.data import Data, open_data, tensor_source
-from sparring.data.loader import to_float, to_uint8
+from sparring.data.kinds import to_float, to_uint8
 from sparring.data.views import inverted
 from sparring.machine import find_machine
 from sparring.metrics.features import Extractor, extract

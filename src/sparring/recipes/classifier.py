@@ -10,13 +10,15 @@ Expected: at least 99.2 % of MNIST's test set, after 3 epochs (about 50 CPU seco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from sparring.average import Average
 from sparring.config import UserError
+from sparring.data.kinds import KINDS
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player, linear_decay
@@ -42,6 +44,13 @@ class Config:
     """Fraction of the averaged weights kept per round."""
 
 
+def _of_pictures(about: About, width: int) -> nn.Module:
+    channels, height, side = about.shape
+    return ConvClassifier((channels, height, side), len(about.classes), width)
+
+
+NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {"image": _of_pictures}
+"""By the kind of what is read: (facts of the data, width) -> a module with `features` and `head`."""
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
     "small": Config(rounds=600, batch=64, augment=Augment(shift=1)),
@@ -60,13 +69,14 @@ def data(config: Config, source: Source) -> Source:
 
 def build(config: Config, about: About) -> Game:
     """One player that lowers the cross-entropy of the label."""
-    if len(about.shape) != 3:
-        raise UserError(f"--data {about.name} has points, and this classifier looks at pictures")
-    network = ConvClassifier(about.shape, len(about.classes), config.width)
+    if about.key not in NETWORKS:
+        what = " and ".join(KINDS[key].what for key in NETWORKS)
+        raise UserError(f"--data {about.name} has {KINDS[about.key].what}, and this classifier reads {what}")
+    network = NETWORKS[about.key](about, config.width)
     optimizer = config.optimizer.over(network.parameters())
 
     def loss(batch: Batch) -> Loss:
-        logits = network(batch["image"]).float()
+        logits = network(batch[about.key]).float()
         correct = (logits.argmax(1) == batch["label"]).float().mean()
         return Loss({"cross-entropy": cross_entropy(logits, batch["label"])}, {"accuracy": correct})
 

@@ -19,7 +19,7 @@ def write_report(run: Path) -> Path:
     """
     told = read_run(run)
     snapshots = read_snapshots(run, history(told.events, "samples"))
-    if snapshots:
+    if snapshots and snapshots[-1].png:
         _write(run / "grid.png", as_png(scaled(snapshots[-1], GRID)))
         _write(run / "learning.gif", animated(snapshots))
     page = run / "report.html"

@@ -51,7 +51,7 @@ def _card(event: Mapping[str, Any], probes: Sequence[Mapping[str, Any]], snapsho
 
 def _picture(snapshots: Sequence[Snapshot], since: float | None) -> str:
     """Samples of the first rounds in which it was so."""
-    if not snapshots or since is None:
+    if not snapshots or since is None or not snapshots[-1].png:
         return ""
     nearest = next((snapshot for snapshot in snapshots if snapshot.round >= since), snapshots[-1])
     data = base64.b64encode(as_png(scaled(nearest, _SIDE))).decode()

@@ -124,12 +124,17 @@ def _stage(run: Run, snapshots: Sequence[Snapshot]) -> str:
     if not snapshots:
         return empty_html("No samples drawn yet.")
     last = snapshots[-1]
+    if not last.png:
+        lines = "".join(_lines(snapshot, hidden=snapshot is not last) for snapshot in snapshots)
+        return f'<figure class="stage"><div class="frames told">{lines}</div></figure>' + _player(len(snapshots))
     width, height = shown_size(last, STAGE)
     sharp = " sharp" if width > last.size[0] else ""
     images = "".join(_image(snapshot, hidden=snapshot is not last) for snapshot in snapshots)
     return (
         f'<figure class="stage{sharp}" style="max-width:{width}px">{_class_row(run, last)}'
-        f'<div class="frames" style="aspect-ratio:{width}/{height}">{images}</div></figure>' + _player(len(snapshots))
+        f'<div class="frames" style="aspect-ratio:{width}/{height}">{images}</div></figure>'
+        + _player(len(snapshots))
+        + _beside(last)
     )
 
 
@@ -140,6 +145,21 @@ def _image(snapshot: Snapshot, hidden: bool) -> str:
         f'<img alt="Samples at {caption}" data-caption="{caption}"{" hidden" if hidden else ""}'
         f' src="data:image/png;base64,{data}">'
     )
+
+
+def _lines(snapshot: Snapshot, hidden: bool) -> str:
+    caption = f"round {snapshot.round:,}, {snapshot.images:,} texts"
+    return f'<pre data-caption="{caption}"{" hidden" if hidden else ""}>{escape(snapshot.text)}</pre>'
+
+
+def _beside(snapshot: Snapshot) -> str:
+    """What is heard, or moves, at the end."""
+    data = {suffix: base64.b64encode(content).decode() for suffix, content in snapshot.beside.items()}
+    told = {
+        "wav": '<audio controls aria-label="The last samples" src="data:audio/wav;base64,{}"></audio>',
+        "gif": '<img class="moving" alt="The last samples, moving" src="data:image/gif;base64,{}">',
+    }
+    return "".join(f"<p>{told[suffix].format(content)}</p>" for suffix, content in data.items())
 
 
 def _class_row(run: Run, snapshot: Snapshot) -> str:
@@ -203,6 +223,7 @@ def _commands(run: Run) -> str:
 
 
 def _footer(run: Run, snapshots: Sequence[Snapshot]) -> str:
-    beside = " grid.png and learning.gif beside it show the samples alone." if snapshots else ""
+    pictures = snapshots and snapshots[-1].png
+    beside = " grid.png and learning.gif beside it show the samples alone." if pictures else ""
     version = escape(f"sparring {dig(run.config, 'sparring') or ''}".strip())
     return f"Made by {version}. This one file is complete.{beside}"

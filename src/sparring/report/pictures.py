@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,13 +17,16 @@ EMBEDDED = 12_000_000  # characters of base64 in the page, at most
 ANIMATED = 3_000_000  # bytes of learning.gif, at most
 SIDE = 1024  # pixels: longer pictures are shrunk, so that two of them always fit into EMBEDDED
 STAGE = 720  # pixels: longest side of an enlarged picture in the page
+BESIDE = ("wav", "gif")  # kinds of files that may stand beside a picture
+LOUDEST = 6_000_000  # bytes of such a file in the page
+LONGEST = 4_000  # characters of a text that are shown
 BIGGEST = 64_000_000  # pixels of a picture that is opened at all: a small file can hold a huge one
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Samples of one round as a clean PNG file."""
+    """Samples of one round: a clean PNG file, or lines of text."""
 
     round: int
     images: int
@@ -32,6 +35,10 @@ class Snapshot:
     tiled: bool
     """A grid of small pictures, which may be enlarged pixel by pixel; otherwise one plot."""
     columns: int
+    text: str = ""
+    """Then there is no picture."""
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    """By suffix: `wav` to hear, `gif` to see moving; of the last snapshot only."""
 
 
 def read_snapshots(run: Path, samples: Sequence[Mapping[str, Any]]) -> list[Snapshot]:
@@ -40,13 +47,22 @@ def read_snapshots(run: Path, samples: Sequence[Mapping[str, Any]]) -> list[Snap
     for end in (0, -1):  # the newest picture may still be on its way to disk
         while left and _snapshot(run, left[end]) is None:
             del left[end]
-    return [found for event in _spread(left, FRAMES) if (found := _snapshot(run, event)) is not None]
+    found = [found for event in _spread(left, FRAMES) if (found := _snapshot(run, event)) is not None]
+    if found and isinstance(paths := left[-1].get("beside"), Mapping):
+        files = {suffix: _inside(run, paths.get(suffix)) for suffix in BESIDE}
+        heard = {name: path.read_bytes() for name, path in files.items() if path and path.stat().st_size <= LOUDEST}
+        found[-1] = replace(found[-1], beside=heard)
+    return found
 
 
 def _snapshot(run: Path, event: Mapping[str, Any]) -> Snapshot | None:
     """The picture of one event, or None if it cannot be read, is huge, or lies outside the run folder."""
-    path = (run / str(event.get("file"))).resolve()
-    if not path.is_relative_to(run.resolve()) or not path.is_file() or _pixels(path) > BIGGEST:
+    path = _inside(run, event.get("file"))
+    if path is not None and path.suffix == ".txt":
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(LONGEST)
+        return Snapshot(event["round"], int(finite(event.get("images")) or 0), b"", (STAGE, STAGE), False, 1, text)
+    if path is None or _pixels(path) > BIGGEST:
         return None
     try:
         with Image.open(path, formats=["PNG"]) as opened:
@@ -58,6 +74,12 @@ def _snapshot(run: Path, event: Mapping[str, Any]) -> Snapshot | None:
         return None
     columns, rows = (int(finite(event.get(key)) or 1) for key in ("columns", "rows"))
     return Snapshot(event["round"], int(finite(event.get("images")) or 0), png, size, columns * rows > 1, columns)
+
+
+def _inside(run: Path, name: Any) -> Path | None:
+    """A file of the run folder; None for all others."""
+    path = (run / str(name)).resolve()
+    return path if path.is_relative_to(run.resolve()) and path.is_file() else None
 
 
 def _pixels(path: Path) -> int:
@@ -78,7 +100,7 @@ def affordable(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """As many of the snapshots, evenly spread, as EMBEDDED allows."""
     for count in range(len(snapshots), 2, -1):
         chosen = _spread(snapshots, count)
-        if sum(len(snapshot.png) for snapshot in chosen) * 4 / 3 <= EMBEDDED:
+        if sum(len(snapshot.png) + len(snapshot.text) for snapshot in chosen) * 4 / 3 <= EMBEDDED:
             return chosen
     return _spread(snapshots, 2)
 

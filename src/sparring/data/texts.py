@@ -1,0 +1,101 @@
+"""Texts from files: a line is a text, of words or of characters; or running text, cut into windows of letters."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from sparring.config import UserError
+from sparring.data.settings import Data
+from sparring.data.source import About, Source, carve, tensor_source
+from sparring.data.words import numbered
+
+LARGEST = 2**29
+"""Bytes that are read."""
+LONGEST = {"words": 40, "characters": 64}
+WINDOW = 48
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
+SPACED = 0.2
+"""Share of lines with a space in them from which on a file is taken to be of words."""
+
+
+def open_texts(path: Path, settings: Data) -> dict[str, Source]:
+    """`train` and `test`: text int64 (N, L) as `data.words` has them; label int64 where there are several files.
+
+    `path` is a .txt file, or a folder of them: then the name of each file is the class of its lines. Empty lines and
+    lines that are longer than `settings.length` are left out; words beyond the `settings.vocabulary` most frequent ones
+    are unknown. `UserError` for what cannot be read.
+    """
+    _refuse_settings_of_pictures(settings)
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    texts = [_read(file) for file in files]
+    unit = _unit(texts, settings)
+    length, characters = _length(unit, settings), unit != "words"
+    said = [_lines(text, unit, length) for text in texts]
+    kept = [[line for line in lines if len(line) <= length] for lines in said]
+    left = sum(map(len, said)) - sum(map(len, kept))
+    if sum(map(len, kept)) < 2:
+        raise UserError(f"data={path}: of its texts {left:,} are longer than {length} {unit}, and fewer than 2 are not")
+    longest = max(len(line) for lines in kept for line in lines)
+    counts = Counter(word for lines in kept for line in lines for word in line)
+    vocabulary = sorted(word for word, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[: settings.vocabulary])
+    columns = {"text": numbered((line for lines in kept for line in lines), vocabulary, longest)}
+    names = tuple(file.stem for file in files) if len(files) > 1 else ()
+    if names:
+        columns["label"] = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor([len(k) for k in kept]))
+    about = About(
+        path.stem, "text", (longest,), names, vocabulary=tuple(vocabulary), characters=characters,
+        notes=_notes(left, length, unit, len(counts) - len(vocabulary)),
+    )  # fmt: skip
+    train, test = carve(tensor_source(about, columns), settings.test)
+    return {"train": train, "test": test}
+
+
+def _refuse_settings_of_pictures(settings: Data) -> None:
+    for name in ("size", "labels", "captions"):
+        if getattr(settings, name) is not None:
+            raise UserError(f"{name}={getattr(settings, name)}: texts have no {name}; leave it out")
+    if settings.length is not None and settings.length < 2:
+        raise UserError(f"length={settings.length} must be at least 2")
+    if settings.vocabulary < 2:
+        raise UserError(f"vocabulary={settings.vocabulary} must be at least 2")
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > LARGEST:
+            raise UserError(f"data={file} has {file.stat().st_size:,} bytes; at most {LARGEST:,} are read")
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"data={file} is not UTF-8 text: {error}; convert it, e.g. with iconv") from None
+    except OSError as error:
+        raise UserError(f"data={file} cannot be read: {error}") from None
+
+
+def _unit(texts: Sequence[str], settings: Data) -> str:
+    if settings.unit != "auto":
+        return settings.unit
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    return "words" if sum(" " in line for line in lines) >= SPACED * max(1, len(lines)) else "characters"
+
+
+def _length(unit: str, settings: Data) -> int:
+    return settings.length or (WINDOW if unit == "letters" else LONGEST[unit])
+
+
+def _lines(text: str, unit: str, length: int) -> list[list[str]]:
+    """What is one text each, as a list of its words."""
+    if unit == "letters":
+        letters = re.sub("[^a-z]+", " ", text.lower()).strip()
+        return [list(letters[i : i + length]) for i in range(0, len(letters) - length + 1, length)]
+    lines = [line.split() if unit == "words" else list(line.strip()) for line in text.splitlines()]
+    return [line for line in lines if line]
+
+
+def _notes(left: int, longest: int, unit: str, unknown: int) -> tuple[str, ...]:
+    found = [f"{left:,} lines longer than {longest} {unit} are left out"] if left else []
+    return (*found, *([f"{unknown:,} rarer {unit} are read as unknown"] if unknown else []))
