@@ -172,6 +172,25 @@ class UNet(nn.Module):
         return torch.tanh(x)
 
 
+class Kept(nn.Module):
+    """A translator that changes only a share of each pixel: it begins as nearly the identity.
+
+    `body` makes (N, C + 1, H, W) of (N, C, H, W), both in [-1, 1]; the last channel says how much of a pixel is new.
+    As the attention masks of Pumarola et al. 2018 (GANimation), section 4.1.
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        out = self.body(x)
+        new = torch.sigmoid(8 * out[:, -1:] - 3)  # .05 where the network says nothing yet
+        made: Tensor = x + new * (out[:, :-1] - x)
+        return made
+
+
 class _AlwaysDropout(nn.Module):
     """Drops in evaluation too: pix2pix has no other noise."""
 

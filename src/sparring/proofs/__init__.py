@@ -67,6 +67,7 @@ PROOFS: Mapping[str, Entry] = {
     "classes": Entry("conditional:classes", "pictures by class, read by a judge", ("cdcgan",), "16 min", _CLOTHES),
     "sentences": Entry("conditional:sentences", "sentences never shown, drawn", ("text_to_image",), "30 min"),
     "paired": Entry("translate:paired", "digits from their edges, by pairs", ("pix2pix",), "4 min", _MNIST),
+    "filled": Entry("filled:filled", "shapes from their outlines, by pairs", ("pix2pix",), "12 min"),
     "superres": Entry("restore:superres", "28x28 digits from 7x7", ("superres",), "8 min", _MNIST),
     "inpaint": Entry("restore:inpaint", "digits without their middle", ("inpaint",), "8 min", _MNIST),
     "semi-supervised": Entry(

@@ -12,7 +12,7 @@ of them. Dropout is the only noise, also when samples are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,7 +26,7 @@ from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player, linear_decay
-from sparring.nn.translate import PatchCritic, Translator, UNet
+from sparring.nn.translate import Kept, PatchCritic, Translator, UNet
 from sparring.objectives import OBJECTIVES, Objective, check_objective
 from sparring.optimizers import Adam
 
@@ -41,6 +41,9 @@ class Config:
     """Pairs per round."""
     network: Literal["unet", "residual"] = "unet"
     """Of the generator. Both pictures have one size."""
+    keep: bool = False
+    """The generator also says how much of each pixel is new, and keeps the rest of the source: for few pairs of
+    pictures that are much alike."""
     width: int = 32
     """Channels of the generator at full size."""
     blocks: int = 6
@@ -117,6 +120,17 @@ def data(config: Config, source: Source) -> Source:
     return unlabelled(source)
 
 
+def _translator(config: Config, source: Sequence[int], image: Sequence[int]) -> nn.Module:
+    if config.keep and source[0] != image[0]:
+        raise UserError(f"keep: sources of {source[0]} channels are no part of images of {image[0]}; leave it out")
+    made = (image[0] + config.keep, *image[1:])
+    if config.network == "unet":
+        body: nn.Module = UNet(source, made, config.width, config.dropout)
+    else:
+        body = Translator(source, made, config.width, config.blocks)
+    return Kept(body) if config.keep else body
+
+
 def build(config: Config, about: About) -> Game:
     """A translator, and a critic of source and image together."""
     image, source = about.shape, about.source
@@ -127,11 +141,7 @@ def build(config: Config, about: About) -> Game:
         )
     objective = resolve(config.objective, OBJECTIVES, "objective")
     check_objective(objective)
-    generator = (
-        UNet(source, image, config.width, config.dropout)
-        if config.network == "unet"
-        else Translator(source, image, config.width, config.blocks)
-    )
+    generator = _translator(config, source, image)
     critic = PatchCritic((source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers)
     pair = _Pair(config, objective, generator, critic)
     optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
