@@ -75,7 +75,10 @@ CASES = [
     ("semi_supervised", "tuned", {"data": "digits"}),
     ("semi_supervised", "labels-only", {"data": "digits"}),
     ("semi_supervised", "paper", {"data": "digits"}),
+    ("video", "tuned", {"data": "moving-digits"}),
+    ("video", "frames", {"data": "moving-digits"}),
     ("classifier", "tuned", {"data": "digits"}),
+    ("classifier", "small", {"data": "moving-digits"}),
 ]
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",

@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from sparring.config import UserError, did_you_mean, is_outside, resolve
 from sparring.data.captions import with_captions
+from sparring.data.clips import VIDEOS, open_clips
 from sparring.data.digits import open_digits
 from sparring.data.few import limited
 from sparring.data.idx import open_idx
+from sparring.data.moving import open_moving
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
@@ -40,6 +42,7 @@ class Named(NamedTuple):
 NAMED: Mapping[str, Named] = {
     "digits": Named("1,797 handwritten digits, 8x8 gray; comes with the package (UCI)", open_digits),
     "shapes": Named("drawn on the fly: shape, colour, size, place, turn, with captions; 32x32 rgb", open_shapes),
+    "moving-digits": Named("clips of digits that move straight on, 8 pictures of 16x16 gray; built in", open_moving),
     "ring": Named("points: 8 Gaussians on a circle", partial(open_toy, "ring")),
     "grid": Named("points: 25 Gaussians on a square grid", partial(open_toy, "grid")),
     "lines": Named("points: two parallel lines", partial(open_toy, "lines")),
@@ -96,6 +99,8 @@ def _opened(settings: Data) -> Splits:
             )
         return splits
     if _means_pictures(path, settings):
+        if settings.frames is not None or path.suffix.lower() in VIDEOS:
+            return open_clips(path, settings)
         return _opener(path)(path, settings)
     raise UserError(
         f"data: '{settings.data}' is neither a folder or zip file here nor one of {', '.join(NAMED)}"
@@ -144,7 +149,12 @@ def open_reported(settings: Data) -> tuple[Splits, Report | None]:
     if settings.data.strip() and settings.data not in NAMED:
         path = _path(settings)
         outside = is_outside(settings.data, NAMED) and not path.exists()
-        if _means_pictures(path, settings) and not outside and _opener(path) is open_pictures:
+        if (
+            _means_pictures(path, settings)
+            and not outside
+            and settings.frames is None
+            and _opener(path) is open_pictures
+        ):
             report = inspect_pictures(path, settings)
             return report.splits, report
     return open_data(settings), None

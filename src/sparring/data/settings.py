@@ -29,6 +29,10 @@ class Data:
     captions: str | None = None
     """What each picture shows, for text_to_image: `names` (of the files), a CSV, TSV or JSON file of `file, sentence`,
     `classes`, or `own` for shapes."""
+    frames: int | None = None
+    """Pictures of a clip, where the data are clips: folders of numbered pictures, strips, GIFs, videos."""
+    frame_step: int = 1
+    """Every so many-th picture of a film is taken."""
     unit: Literal["auto", "words", "characters", "letters"] = "auto"
     """What texts are made of: words where lines have spaces, else characters; letters: running text as a to z and
     spaces, cut into windows."""

@@ -90,6 +90,7 @@ PROOFS: Mapping[str, Entry] = {
         "20 min",
         _MNIST,
     ),
+    "moving": Entry("moving:moving", "clips of digits that move, read exactly", ("video",), "25 min"),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

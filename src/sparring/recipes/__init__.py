@@ -47,7 +47,8 @@ RECIPES: Mapping[str, Entry] = {
     "vqvae": Entry("van den Oord et al. 2017", "discrete codes, and a causal transformer that writes them; pictures"),
     "vae_gan": Entry("Larsen et al. 2016", "an autoencoder whose errors a discriminator measures; pictures"),
     "semi_supervised": Entry("Salimans et al. 2016", "a classifier from few labels and many pictures without any"),
-    "classifier": Entry("LeCun et al. 1998", "what a picture shows; the judge of labelled sets"),
+    "video": Entry("Tulyakov et al. 2018", "clips, by what stays, what moves, and critics of pictures and of all"),
+    "classifier": Entry("LeCun et al. 1998", "what a sample shows; the judge of labelled sets"),
 }
 
 
