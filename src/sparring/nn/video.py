@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sparring.nn.image import ConvClassifier, ConvDiscriminator, ConvGenerator
+from sparring.nn.image import FEATURES, ConvDiscriminator, ConvGenerator, conv_features
 
 Shape = tuple[int, int, int, int]
 """(C, T, H, W)."""
@@ -78,14 +78,15 @@ class ClipClassifier(nn.Module):
     def __init__(self, shape: Shape, classes: int, width: int = 16) -> None:
         super().__init__()
         channels, length, height, across = shape
-        self.body = ConvClassifier((channels * length, height, across), classes, width)
-        self.head = self.body.head
+        self.layers = conv_features((channels * length, height, across), width)
+        self.head = nn.Linear(FEATURES, classes)
 
     def features(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, 96)."""
-        return self.body.features(x.flatten(1, 2))
+        h: Tensor = self.layers(x.flatten(1, 2))
+        return h
 
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
-        logits: Tensor = self.body(x.flatten(1, 2))
+        logits: Tensor = self.head(self.features(x))
         return logits
