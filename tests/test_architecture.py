@@ -19,7 +19,7 @@ LAYERS = [
     ["nn.restore", "nn.video"],
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
-    ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report", "restoring", "tiles"],
+    ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report", "restoring", "tiles", "translating"],
     ["probes", "sheet", "snapshots"],
     ["recipes", "self_supervised"],
     ["judge"],
@@ -108,6 +108,14 @@ def test_help_needs_no_torch() -> None:
         "import sys, sparring.cli as c; c.main(['--help']); c.main(['recipes']); assert 'torch' not in sys.modules, 1"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_recipes_are_short() -> None:
+    for module, path in modules().items():
+        text = path.read_text()
+        told = ast.get_docstring(ast.parse(text), clean=False) or ""
+        if module.startswith("recipes."):
+            assert len(text.splitlines()) - len(told.splitlines()) <= 150, module
 
 
 def test_functions_fit_on_a_screen_and_are_annotated() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from sparring.schedules import Number, at
+from sparring.schedules import Number, at, falling
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,19 @@ class Adam:
     def _betas(self, progress: float) -> tuple[float, float]:
         # float(): torch 2.13 refuses betas of mixed kinds, and JSON writes 0.0 as 0
         return float(self.beta1), float(at(self.beta2, progress))
+
+
+def steered(
+    optimizers: Iterable[tuple[Adam, torch.optim.Optimizer]], decay: float, decay_to: float
+) -> Callable[[float], None]:
+    """What gives each its numbers before every round; rates fall from progress `decay` on, on a line, to `decay_to`."""
+    every = list(optimizers)
+
+    def on_round(progress: float) -> None:
+        for adam, optimizer in every:
+            adam.steer(optimizer, progress, falling(progress, decay, decay_to))
+
+    return on_round
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Latent, Loss, Player
 from sparring.nn.autoencoder import Activation, CodeGaussian, pair
 from sparring.nn.likelihoods import Gaussian
-from sparring.optimizers import Adam
-from sparring.schedules import Number, ever, falling
+from sparring.optimizers import Adam, steered
+from sparring.schedules import Number, ever
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,6 @@ def build(config: Config, about: About) -> Game:
         out: Tensor = modules["decoder"].mean(modules["encoder"](x).float())
         return out
 
-    def on_round(progress: float) -> None:
-        config.optimizer.steer(optimizer, progress, falling(progress, config.decay, config.decay_to))
-
     return Game(
         modules={"encoder": encoder, "decoder": decoder, "codes": codes},
         players=[Player("autoencoder", loss, optimizer)],
@@ -103,5 +100,5 @@ def build(config: Config, about: About) -> Game:
         sample=lambda modules, batch: modules["decoder"].mean(modules["codes"](batch["latent"])),
         average=Average(config.average) if ever(config.average) else None,
         reconstruct=reconstruct,
-        on_round=on_round,
+        on_round=steered([(config.optimizer, optimizer)], config.decay, config.decay_to),
     )

@@ -16,43 +16,27 @@ the adversary, and digits become what is between them (`sparring prove unpaired`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sparring.average import Average
-from sparring.config import UserError, resolve
-from sparring.data.clusters import unlabelled
+from sparring.config import UserError
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.data.views import unpaired
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.translate import PatchContrast, PatchCritic, Translator
-from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.objectives import Objective
 from sparring.optimizers import Adam
+from sparring.translating import Translating, fooled, mean_of, single_scores, translation, without_pairs
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Translating):
     """Numbers of the translator, its critic and the contrast."""
 
-    rounds: int = 1600
-    """Rounds; in each both networks make a step."""
-    batch: int = 16
-    """Pictures of each domain per round."""
-    width: int = 32
-    """Channels of the translator at full size."""
-    blocks: int = 3
-    """Residual blocks of the translator."""
     skip: bool = False
     """The translator adds to its input, which suits domains that differ in colours and not in shapes."""
-    critic_width: int = 32
-    """Channels of the critic's first layer."""
-    critic_layers: int = 3
-    """Strided convolutions of the critic: patches of 16, 34, 70 pixels for 1, 2, 3."""
-    objective: str = "least-squares"
-    """Any objective that looks at single scores."""
     contrast: float = 1.0
     """Weight of the contrast."""
     identity: bool = True
@@ -61,16 +45,6 @@ class Config:
     """Of each map that are compared."""
     features: int = 256
     """Numbers that a place is compared by."""
-    generator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
-    """Of the translator and the networks that compare."""
-    discriminator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
-    """Of the critic."""
-    decay: float = 0.5
-    """Share of the run after which learning rates fall to 0."""
-    average: float = 0.99
-    """Fraction of the averaged translator kept per round; 0 is off."""
-    augment: Augment = field(default_factory=Augment)
-    """Changes of the pictures."""
 
 
 _PAPER = Config(
@@ -98,10 +72,9 @@ class _Contrasted:
     def generator_loss(self, batch: Batch) -> Loss:
         x, y, config = batch["source"], batch["image"], self.config
         made, maps = self.generator.looked(torch.cat([x, y]) if config.identity else x)
-        told = self.critic(made[: len(x)]).float()
-        fooled = self.objective.generator(torch.full_like(told, torch.nan), told).mean()
         _, again = self.generator.looked(made, made=False)
-        return Loss({"objective": fooled, "contrast": config.contrast * self.contrast(again, maps)})
+        told = fooled(self.objective, self.critic(made[: len(x)]))
+        return Loss({"objective": told, "contrast": config.contrast * self.contrast(again, maps)})
 
     def critic_loss(self, batch: Batch) -> Loss:
         x, y = batch["source"], batch["image"]
@@ -110,16 +83,10 @@ class _Contrasted:
         told = self.objective.discriminator(self.critic(y).float(), self.critic(made).float())
         return Loss({"objective": told.mean()})
 
-    def score(self, pictures: Tensor, label: Tensor | None) -> Tensor:
-        out: Tensor = self.critic(pictures).float().flatten(1).mean(1)
-        return out
-
 
 def data(config: Config, source: Source) -> Source:
     """Images beside sources, without pairs where there were some."""
-    if not source.about.source:
-        raise UserError(f"--data {source.about.name} has one domain, and cut translates from another: name --source")
-    return unlabelled(unpaired(source) if source.about.paired else source)
+    return without_pairs(source, "cut")
 
 
 def build(config: Config, about: About) -> Game:
@@ -127,26 +94,16 @@ def build(config: Config, about: About) -> Game:
     image, source = about.shape, about.source
     if image != source:
         raise UserError(f"cut compares sources {source} and images {image} by one network; use --size and --color")
-    objective = resolve(config.objective, OBJECTIVES, "objective")
-    check_objective(objective)
-    if objective.paired:
-        raise UserError(f"objective={config.objective} compares pairs, and there are none; use least-squares or hinge")
+    objective = single_scores(config)
     generator = Translator(source, image, config.width, config.blocks, config.skip)
     critic = PatchCritic(image, config.critic_width, config.critic_layers)
     contrast = PatchContrast(generator.widths, config.features, config.places)
     losses = _Contrasted(config, objective, generator, critic, contrast)
     translator = config.generator.over([*generator.parameters(), *contrast.parameters()])
     judge = config.discriminator.over(critic.parameters())
-    return Game(
-        modules={"generator": generator, "critic": critic, "contrast": contrast},
-        players=[
-            Player("discriminator", losses.critic_loss, judge),
-            Player("generator", losses.generator_loss, translator),
-        ],
-        product=("generator",),
-        given=("source",),
-        sample=lambda found, drawn: found["generator"](drawn["source"]).float(),
-        score=losses.score,
-        average=Average(config.average) if config.average else None,
-        on_round=linear_decay([translator, judge], config.decay, 0.0),
-    )
+    modules = {"generator": generator, "critic": critic, "contrast": contrast}
+    players = [
+        Player("discriminator", losses.critic_loss, judge),
+        Player("generator", losses.generator_loss, translator),
+    ]
+    return translation(config, modules, players, score=mean_of(critic))

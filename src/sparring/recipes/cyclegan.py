@@ -14,47 +14,31 @@ Judge the one way, by a classifier of the other domain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
-from sparring.average import Average
-from sparring.config import UserError, resolve
-from sparring.data.clusters import unlabelled
+from sparring.config import UserError
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.data.views import unpaired
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.translate import PatchCritic, Pool, Translator
-from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.objectives import Objective
 from sparring.optimizers import Adam
 from sparring.penalties import gradient_penalty
+from sparring.translating import Translating, fooled, mean_of, single_scores, translation, without_pairs
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Translating):
     """Numbers of the two translators and their critics."""
 
-    rounds: int = 1600
-    """Rounds; in each all four networks make a step."""
-    batch: int = 16
-    """Pictures of each domain per round."""
-    width: int = 32
-    """Channels of the translators at full size."""
-    blocks: int = 3
-    """Residual blocks of each translator."""
     skip: bool = False
     """A translator adds to its input, which suits domains that differ in colours and not in shapes."""
-    critic_width: int = 32
-    """Channels of the critics' first layer."""
-    critic_layers: int = 3
-    """Strided convolutions of the critics: patches of 16, 34, 70 pixels for 1, 2, 3."""
-    objective: str = "least-squares"
-    """Of the four; any objective that looks at single scores."""
     penalty: float = 0.0
     """Lambda of a gradient penalty on the critics; then they are not normalised."""
     cycle: float = 10.0
@@ -65,16 +49,6 @@ class Config:
     """Weight of |G(y) - y|: keeps colours; only where both domains have as many channels."""
     pool: int = 50
     """Former fakes of each kind that are kept; 0 for none."""
-    generator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
-    """Of both translators."""
-    discriminator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
-    """Of both critics."""
-    decay: float = 0.5
-    """Share of the run after which learning rates fall to 0."""
-    average: float = 0.99
-    """Fraction of the averaged translators kept per round; 0 is off."""
-    augment: Augment = field(default_factory=Augment)
-    """Changes of the pictures."""
 
 
 _PAPER = Config(
@@ -108,7 +82,7 @@ class _Cycle:
         made_y, made_x = self.to_image(x), self.to_source(y)
         norm = l1_loss if config.distance == "absolute" else mse_loss
         terms = {
-            "objective": self.fooled(self.of_images, made_y) + self.fooled(self.of_sources, made_x),
+            "objective": self.fooling(self.of_images, made_y) + self.fooling(self.of_sources, made_x),
             "cycle": config.cycle * (norm(self.to_source(made_y), x) + norm(self.to_image(made_x), y)),
         }
         if config.identity:
@@ -116,9 +90,8 @@ class _Cycle:
             terms["identity"] = config.identity * kept
         return Loss(terms)
 
-    def fooled(self, critic: nn.Module, made: Tensor) -> Tensor:
-        scores = critic(made).float()
-        return self.objective.generator(torch.full_like(scores, torch.nan), scores).mean()
+    def fooling(self, critic: nn.Module, made: Tensor) -> Tensor:
+        return fooled(self.objective, critic(made))
 
     def critics(self, batch: Batch) -> Loss:
         x, y = batch["source"], batch["image"]
@@ -130,7 +103,7 @@ class _Cycle:
         ):  # fmt: skip
             terms["objective"] = terms["objective"] + self.told(critic, real, made)
             if self.config.penalty:
-                slope = gradient_penalty(_mean_of(critic), real, made).mean()
+                slope = gradient_penalty(mean_of(critic), real, made).mean()
                 terms["gradient penalty"] = terms.get("gradient penalty", 0.0) + self.config.penalty * slope
         return Loss(terms)
 
@@ -142,18 +115,9 @@ class _Cycle:
         self.sources.keep()
 
 
-def _mean_of(critic: nn.Module) -> Callable[[Tensor], Tensor]:
-    """(N, C, H, W) -> (N,) mean score of the patches."""
-    return lambda pictures: critic(pictures).float().flatten(1).mean(1)
-
-
 def data(config: Config, source: Source) -> Source:
     """Images beside sources, without pairs where there were some."""
-    if not source.about.source:
-        raise UserError(
-            f"--data {source.about.name} has one domain, and cyclegan translates from another: name it with --source"
-        )
-    return unlabelled(unpaired(source) if source.about.paired else source)
+    return without_pairs(source, "cyclegan")
 
 
 def build(config: Config, about: About) -> Game:
@@ -166,10 +130,7 @@ def build(config: Config, about: About) -> Game:
             f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]} are not of one size; use "
             "--size for both, or a --source such as small:2"
         )
-    objective = resolve(config.objective, OBJECTIVES, "objective")
-    check_objective(objective)
-    if objective.paired:
-        raise UserError(f"objective={config.objective} compares pairs, and there are none; use least-squares or hinge")
+    objective = single_scores(config)
     plain, pools = config.penalty == 0, (Pool(image, config.pool), Pool(source, config.pool))
     modules: dict[str, nn.Module] = {
         "to image": Translator(source, image, config.width, config.blocks, config.skip),
@@ -183,16 +144,8 @@ def build(config: Config, about: About) -> Game:
     both = _Cycle(config, objective, to_image, to_source, of_images, of_sources, pools[0], pools[1])
     translators = config.generator.over([*both.to_image.parameters(), *both.to_source.parameters()])
     critics = config.discriminator.over([*both.of_images.parameters(), *both.of_sources.parameters()])
-    return Game(
-        modules=modules,
-        players=[
-            Player("generator", both.translators, translators),
-            Player("discriminator", both.critics, critics, after=both.keep),
-        ],
-        product=("to image", "to source"),
-        given=("source",),
-        sample=lambda found, drawn: found["to image"](drawn["source"]).float(),
-        score=lambda x, label: _mean_of(of_images)(x),
-        average=Average(config.average) if config.average else None,
-        on_round=linear_decay([translators, critics], config.decay, 0.0),
-    )
+    players = [
+        Player("generator", both.translators, translators),
+        Player("discriminator", both.critics, critics, after=both.keep),
+    ]
+    return translation(config, modules, players, ("to image", "to source"), mean_of(of_images))

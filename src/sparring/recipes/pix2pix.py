@@ -20,40 +20,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from sparring.average import Average
-from sparring.config import UserError, resolve
+from sparring.config import UserError
 from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.translate import Kept, PatchCritic, Translator, UNet
-from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.objectives import Objective
 from sparring.optimizers import Adam
+from sparring.translating import Translating, any_objective, translation
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Translating):
     """Numbers of the translator and its critic."""
 
     rounds: int = 1500
     """Rounds, each a step of both."""
-    batch: int = 16
-    """Pairs per round."""
     network: Literal["unet", "residual"] = "unet"
     """Of the generator. Both pictures have one size."""
+    blocks: int = 6
+    """Of the residual generator."""
     keep: bool = False
     """The generator also says how much of each pixel is new, and keeps the rest of the source: for few pairs of
     pictures that are much alike."""
-    width: int = 32
-    """Channels of the generator at full size."""
-    blocks: int = 6
-    """Of the residual generator."""
     dropout: float = 0.5
     """In the innermost layers up of the U-Net."""
-    critic_width: int = 32
-    """Channels of the critic's first layer."""
-    critic_layers: int = 3
-    """Strided convolutions of the critic: patches of 16, 34, 70 pixels for 1, 2, 3."""
     objective: str = "non-saturating"
     """Any objective; least-squares in later work."""
     adversarial: float = 1.0
@@ -64,12 +56,6 @@ class Config:
     """Of the generator."""
     discriminator: Adam = field(default_factory=lambda: Adam(2e-4, 0.5, 0.999))
     """Of the critic."""
-    decay: float = 0.5
-    """Share of the run after which learning rates fall to 0."""
-    average: float = 0.99
-    """Fraction of the averaged generator kept per round; 0 is off."""
-    augment: Augment = field(default_factory=Augment)
-    """Changes of both pictures alike."""
 
 
 PRESETS: Mapping[str, Config] = {
@@ -139,8 +125,7 @@ def build(config: Config, about: About) -> Game:
             f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]} are not of one size; use "
             "--size for both, or the recipe superres"
         )
-    objective = resolve(config.objective, OBJECTIVES, "objective")
-    check_objective(objective)
+    objective = any_objective(config)
     generator = _translator(config, source, image)
     critic = PatchCritic((source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers)
     pair = _Pair(config, objective, generator, critic)
@@ -150,12 +135,4 @@ def build(config: Config, about: About) -> Game:
     if config.adversarial:
         modules["critic"] = critic
         players.insert(0, Player("discriminator", pair.critic_loss, optimizers[1]))
-    return Game(
-        modules=modules,
-        players=players,
-        product=("generator",),
-        given=("source",),
-        sample=lambda found, drawn: found["generator"](drawn["source"]).float(),
-        average=Average(config.average) if config.average else None,
-        on_round=linear_decay(optimizers, config.decay, 0.0),
-    )
+    return translation(config, modules, players)

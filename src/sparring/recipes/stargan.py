@@ -13,43 +13,29 @@ images. The number of networks does not grow with that of domains, as cyclegan's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss
 
-from sparring.average import Average
-from sparring.config import UserError, resolve
+from sparring.config import UserError
 from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.data.views import domains, unpaired
-from sparring.game import Batch, Game, Latent, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Latent, Loss, Player
 from sparring.nn.translate import DomainCritic, ToDomain
-from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.objectives import Objective
 from sparring.optimizers import Adam
 from sparring.penalties import gradient_penalty
+from sparring.translating import Translating, fooled, single_scores, translation
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Translating):
     """Numbers of the translator and its critic."""
 
-    rounds: int = 1600
-    """Rounds, each a step of the translator."""
-    batch: int = 16
-    """Pictures per step."""
-    width: int = 32
-    """Channels of the translator at full size."""
-    blocks: int = 3
-    """Residual blocks of the translator."""
-    critic_width: int = 32
-    """Channels of the critic's first layer."""
-    critic_layers: int = 3
-    """Strided convolutions of the critic."""
-    objective: str = "least-squares"
-    """Any objective that looks at single scores."""
     penalty: float = 0.0
     """Lambda of a gradient penalty on the critic; then it is not normalised."""
     critic_steps: int = 1
@@ -58,16 +44,6 @@ class Config:
     """Of the cross-entropy of the domain, in both losses."""
     cycle: float = 10.0
     """Weight of |G(G(x, c), own) - x|."""
-    generator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
-    """Of the translator."""
-    discriminator: Adam = field(default_factory=lambda: Adam(4e-4, 0.5, 0.999))
-    """Of the critic."""
-    decay: float = 0.5
-    """Share of the run after which learning rates fall to 0."""
-    average: float = 0.99
-    """Fraction of the averaged translator kept per round; 0 is off."""
-    augment: Augment = field(default_factory=Augment)
-    """Changes of the pictures."""
 
 
 PRESETS: Mapping[str, Config] = {
@@ -107,10 +83,9 @@ class _Star:
         target, config = self.elsewhere(own), self.config
         made = self.generator(x, target)
         told, domain = self.critic(made)
-        fooled = self.objective.generator(torch.full_like(told, torch.nan), told.float()).mean()
         return Loss(
             {
-                "objective": fooled,
+                "objective": fooled(self.objective, told),
                 "class": config.class_weight * cross_entropy(domain.float(), target),
                 "cycle": config.cycle * l1_loss(self.generator(made, own).float(), x),
             }
@@ -126,11 +101,11 @@ class _Star:
             "class": self.config.class_weight * cross_entropy(domain.float(), own),
         }
         if self.config.penalty:
-            slope = gradient_penalty(lambda pictures: self.score(pictures, None), x, made).mean()
+            slope = gradient_penalty(self.score, x, made).mean()
             terms["gradient penalty"] = self.config.penalty * slope
         return Loss(terms)
 
-    def score(self, pictures: Tensor, label: Tensor | None) -> Tensor:
+    def score(self, pictures: Tensor) -> Tensor:
         out: Tensor = self.critic(pictures)[0].float().flatten(1).mean(1)
         return out
 
@@ -153,27 +128,22 @@ def build(config: Config, about: About) -> Game:
     """A translator that is told the domain, and a critic that tells it."""
     if about.shape != about.source:
         raise UserError(f"stargan needs domains alike: sources {about.source}, images {about.shape}; --size, --color")
-    objective = resolve(config.objective, OBJECTIVES, "objective")
-    check_objective(objective)
-    if objective.paired:
-        raise UserError(f"objective={config.objective} compares pairs, and there are none; use least-squares or hinge")
+    objective = single_scores(config)
     count = len(about.classes) or 2
     generator = ToDomain(about.shape, count, config.width, config.blocks)
     critic = DomainCritic(about.shape, count, config.critic_width, config.critic_layers, config.penalty == 0)
     star = _Star(config, objective, generator, critic, count)
     translator, judge = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
     latent = Latent(0, about.prior)
-    return Game(
-        modules={"generator": generator, "critic": critic},
-        players=[
-            Player("discriminator", star.critic_loss, judge, config.critic_steps),
-            Player("generator", star.generator_loss, translator),
-        ],
-        product=("generator",),
-        draw=(lambda n, generator: {"label": latent(n, generator)["label"]}) if about.classes else None,
-        given=("source",),
-        sample=lambda found, drawn: found["generator"](drawn["source"], drawn.get("label")).float(),
+    players = [
+        Player("discriminator", star.critic_loss, judge, config.critic_steps),
+        Player("generator", star.generator_loss, translator),
+    ]
+    return translation(
+        config,
+        {"generator": generator, "critic": critic},
+        players,
         score=star.score,
-        average=Average(config.average) if config.average else None,
-        on_round=linear_decay([translator, judge], config.decay, 0.0),
+        sample=lambda found, drawn: found["generator"](drawn["source"], drawn.get("label")).float(),
+        draw=(lambda n, generator: {"label": latent(n, generator)["label"]}) if about.classes else None,
     )

@@ -29,8 +29,8 @@ from sparring.nn.autoencoder import ConvEncoder, drawn, posterior
 from sparring.nn.image import ConvDiscriminator, ConvGenerator
 from sparring.nn.residual import picture_shape
 from sparring.objectives import OBJECTIVES, Objective
-from sparring.optimizers import Adam
-from sparring.schedules import Number, ever, falling
+from sparring.optimizers import Adam, steered
+from sparring.schedules import Number, ever
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,8 @@ class _Turns:
         score = self.discriminator.head(layers[cut:](features).flatten(1), None)
         return features.float().flatten(1), score.float()
 
-    def error(self, real: Tensor, rebuilt: Tensor) -> Tensor:
-        return 0.5 * (rebuilt - real).square().sum(1).mean()
-
     @torch.no_grad()
-    def codes(self, x: Tensor) -> Tensor:
-        """Of the batch, then as many of the prior."""
+    def codes(self, x: Tensor) -> Tensor:  # of the batch, then as many of the prior
         return torch.cat([drawn(*posterior(self.encoder, x))[:, 0], self.latent.noise(len(x), x.device)])
 
     def discriminator_loss(self, batch: Batch) -> Loss:
@@ -118,8 +114,9 @@ class _Turns:
         with torch.no_grad():
             real, score = self.judged(x)
         features, scores = self.judged(self.decoder(self.codes(x)))
+        error = 0.5 * (features[: len(x)] - real).square().sum(1).mean()
         verdict = self.objective.generator(torch.cat([score, score]), scores).mean()
-        return Loss({"objective": verdict, "fidelity": self.config.fidelity * self.error(real, features[: len(x)])})
+        return Loss({"objective": verdict, "fidelity": self.config.fidelity * error})
 
     def encoder_loss(self, batch: Batch) -> Loss:
         x = batch["image"]
@@ -127,8 +124,9 @@ class _Turns:
         with torch.no_grad():
             real, _ = self.judged(x)
         features, _ = self.judged(self.decoder(drawn(mean, log_variance)[:, 0]))
+        error = 0.5 * (features - real).square().sum(1).mean()
         kl = gaussian_kl(mean, log_variance).mean()
-        return Loss({"reconstruction": self.config.weight * self.error(real, features), "divergence": kl})
+        return Loss({"reconstruction": self.config.weight * error, "divergence": kl})
 
 
 def build(config: Config, about: About) -> Game:
@@ -148,11 +146,7 @@ def build(config: Config, about: About) -> Game:
         "encoder": (config.encoder, encoder, turns.encoder_loss),
     }
     made = {name: adam.over(module.parameters()) for name, (adam, module, _) in players.items()}
-
-    def on_round(progress: float) -> None:
-        for name, (adam, _, _) in players.items():
-            adam.steer(made[name], progress, falling(progress, config.decay, config.decay_to))
-
+    rates = steered(((adam, made[name]) for name, (adam, _, _) in players.items()), config.decay, config.decay_to)
     return Game(
         modules={"discriminator": discriminator, "decoder": decoder, "encoder": encoder},
         players=[Player(name, loss, made[name]) for name, (_, _, loss) in players.items()],
@@ -162,5 +156,5 @@ def build(config: Config, about: About) -> Game:
         average=Average(config.average) if ever(config.average) else None,
         score=lambda x, label: turns.judged(x)[1],
         reconstruct=lambda modules, x: modules["decoder"](posterior(modules["encoder"], x)[0]),
-        on_round=on_round,
+        on_round=rates,
     )
