@@ -12,7 +12,8 @@ from sparring.data.source import About, Source, tensor_source
 
 SIDE, LENGTH, DIGIT = 16, 8, 8
 DIRECTIONS = torch.tensor([[0, 1], [0, -1], [1, 0], [-1, 0]])
-"""(down, right) in pixels a picture: right, left, down, up."""
+"""(down, right) in pixels a picture."""
+WAYS = ("right", "left", "down", "up")
 COUNTS = {"train": 16_000, "test": 1_600}
 NEAR = 0.5
 """Pixels by which a step may miss a direction."""
@@ -21,7 +22,7 @@ DARK = 32
 
 
 def open_moving(settings: Data) -> dict[str, Source]:
-    """`train` and `test`: clip uint8 (N, 1, 8, 16, 16), label (the digit) and direction int64 (N,).
+    """`train` and `test`: clip uint8 (N, 1, 8, 16, 16), and int64 (N,) digit, direction, and label: both of them.
 
     A digit of the package's own set starts anywhere from where it does not reach the border within eight pictures, so
     nothing is cut and nothing bounces. `UserError` for settings of pictures.
@@ -39,10 +40,13 @@ def _clips(digits: Source, count: int, seed: int) -> Source:
     direction = torch.randint(len(DIRECTIONS), (count,), generator=generator)
     clips = placed(columns["image"], direction, starts(direction, generator))
     about = About(
-        "moving-digits", "clip", (1, LENGTH, SIDE, SIDE), digits.about.classes, rate=float(LENGTH),
+        "moving-digits", "clip", (1, LENGTH, SIDE, SIDE), rate=float(LENGTH),
+        classes=tuple(f"{digit} {way}" for digit in digits.about.classes for way in WAYS),
         notes=("Digits of UCI's set, moved by a program: right, left, down or up by one pixel a picture.",),
     )  # fmt: skip
-    return tensor_source(about, {"clip": clips, "label": columns["label"], "direction": direction})
+    digit = columns["label"]
+    told = {"digit": digit, "direction": direction, "label": len(WAYS) * digit + direction}
+    return tensor_source(about, {"clip": clips, **told})
 
 
 def starts(direction: Tensor, generator: Generator) -> Tensor:
