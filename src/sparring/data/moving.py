@@ -22,7 +22,7 @@ DARK = 32
 
 
 def open_moving(settings: Data) -> dict[str, Source]:
-    """`train` and `test`: clip uint8 (N, 1, 8, 16, 16), and int64 (N,) digit, direction, and label: both of them.
+    """`train` and `test`: clip uint8 (N, 1, 8, 16, 16), and int64 (N,) label, the way it goes, and digit.
 
     A digit of the package's own set starts anywhere from where it does not reach the border within eight pictures, so
     nothing is cut and nothing bounces. `UserError` for settings of pictures.
@@ -41,12 +41,10 @@ def _clips(digits: Source, count: int, seed: int) -> Source:
     clips = placed(columns["image"], direction, starts(direction, generator))
     about = About(
         "moving-digits", "clip", (1, LENGTH, SIDE, SIDE), rate=float(LENGTH),
-        classes=tuple(f"{digit} {way}" for digit in digits.about.classes for way in WAYS),
+        classes=WAYS,
         notes=("Digits of UCI's set, moved by a program: right, left, down or up by one pixel a picture.",),
     )  # fmt: skip
-    digit = columns["label"]
-    told = {"digit": digit, "direction": direction, "label": len(WAYS) * digit + direction}
-    return tensor_source(about, {"clip": clips, **told})
+    return tensor_source(about, {"clip": clips, "label": direction, "digit": columns["label"]})
 
 
 def starts(direction: Tensor, generator: Generator) -> Tensor:
