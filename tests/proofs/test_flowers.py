@@ -112,8 +112,8 @@ def test_a_way_holds_where_translations_come_near_and_recolouring_does_not() -> 
         return [pictures, torch.cat([pictures, 4 * steep], 1)]
 
     kinds = [here[:60], there[:60]], [here[60:], there[60:]]
-    seen = [daisies.features(rough, each) for each in kinds[1]]
-    learnt = [daisies.features(rough, each) for each in kinds[0]]
+    seen = [flowers.features(flowers.looked(rough, each)) for each in kinds[1]]
+    learnt = [flowers.features(flowers.looked(rough, each)) for each in kinds[0]]
     reader = fitted(torch.cat(learnt), torch.arange(2).repeat_interleave(60), 2)
     sets = daisies.Kinds(*kinds, seen, learnt, reader, rough)
     way = next(iter(daisies.WAYS))
@@ -129,7 +129,7 @@ def test_without_the_photographs_a_proof_says_what_is_missing(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPARRING_DATA", str(tmp_path_factory.mktemp("empty")))
-    with pytest.raises(UserError, match="set SPARRING_DATA to the folder that holds flowers/flowers-daisy.zip"):
+    with pytest.raises(UserError, match="set SPARRING_DATA to the folder that holds flowers"):
         flowers.opened("masked:free")
 
 

@@ -17,7 +17,7 @@ from sparring.metrics.kernel import kernel
 from sparring.metrics.linear import Linear, fitted
 from sparring.metrics.perceptual import Layers
 from sparring.proofs.emoji import kept
-from sparring.proofs.flowers import PARTS, SHOWN, SIZE, drawn, eyes, looked
+from sparring.proofs.flowers import PARTS, SEEDS, SHOWN, SIZE, away, drawn, eyes, features, looked
 from sparring.proofs.play import played
 from sparring.proofs.record import Claim, Effort, Result, of_claims, seeds_of
 from sparring.runs import How
@@ -26,8 +26,8 @@ HELD_OUT = 0.25
 MOST = 0.5
 """Of the kernel distance of untouched pictures, at most what may be left."""
 HELD = f"at most {MOST:g} on every seed"
-SEEDS = 2
-"""At most: each takes minutes."""
+LEARNT, COMPARED = 200, 50
+"""Pictures of each kind that the reader learns from; of translations that are compared with their sources."""
 CHANGES: Mapping[str, Any] = {
     "width": 24, "critic_width": 24, "skip": True, "batch": 2, "rounds": 1000, "augment": Augment(flip=True),
 }  # fmt: skip
@@ -53,12 +53,6 @@ class Kinds:
     layers: Layers
 
 
-def features(layers: Layers, pictures: Tensor) -> Tensor:
-    """(N, C, H, W) uint8 -> (N, d): means of the last layer."""
-    with torch.no_grad():
-        return torch.cat([layers(to_float(part))[-1].mean((2, 3)) for part in pictures.split(PARTS)])
-
-
 def file_of(kind: str) -> str:
     """Where its pictures are."""
     return kept("flowers", f"flowers-{kind}.zip")
@@ -68,16 +62,16 @@ def both_kinds(layers: Layers) -> Kinds:
     """As the class says."""
     sets = [open_data(Data(file_of(kind), SIZE, "rgb", test=HELD_OUT)) for kind in KINDS]
     train, test = ([found[split][torch.arange(len(found[split]))]["image"] for found in sets] for split in SPLITS)
-    learnt = [features(layers, pictures) for pictures in train]
+    learnt = [features(looked(layers, pictures[:LEARNT])) for pictures in train]
     labels = torch.arange(2).repeat_interleave(torch.tensor([len(each) for each in learnt]))
-    seen = [features(layers, pictures) for pictures in test]
+    seen = [features(looked(layers, pictures)) for pictures in test]
     floor = [each[: len(held)] for each, held in zip(learnt, seen, strict=True)]
     return Kinds(train, test, seen, floor, fitted(torch.cat(learnt), labels, 2), layers)
 
 
 def figures(made: Tensor, to: int, kinds: Kinds) -> dict[str, float]:
     """By name: how near pictures are to real ones of a kind, as a set and each by itself."""
-    seen = made if made.ndim == 2 else features(kinds.layers, made)
+    seen = made if made.ndim == 2 else features(looked(kinds.layers, made))
     return {
         "kernel distance": kernel(seen, kinds.seen[to]).value,
         "Fréchet distance": frechet_distance(seen, kinds.seen[to]),
@@ -92,7 +86,7 @@ def recoloured(pictures: Tensor, learnt: Tensor, wanted: Tensor) -> Tensor:
     """
     parts = [kind.double().transpose(0, 1).flatten(1) for kind in (learnt, wanted)]
     mean, deviation = zip(*((p.mean(1).view(3, 1, 1), p.std(1).view(3, 1, 1)) for p in parts), strict=True)
-    made = (pictures.double() - mean[0]) / deviation[0] * deviation[1] + mean[1]
+    made: Tensor = (pictures.double() - mean[0]) / deviation[0] * deviation[1] + mean[1]
     return made.round().clamp(0, 255).byte()
 
 
@@ -105,15 +99,15 @@ def translated(preset: Mapping[str, Any], kinds: Kinds, seed: int, effort: Effor
     made = []
     for network, (here, _) in zip(("to image", "to source"), WAYS.values(), strict=True):
         with torch.no_grad():
-            parts = [run.modules[network](to_float(part)) for part in kinds.test[here].split(PARTS)]
+            parts = [run.modules[network](to_float(part)) for part in torch.split(kinds.test[here], PARTS)]
         made.append(to_uint8(torch.cat(parts)))
     return made, run.cpu_seconds
 
 
 def kept_by(made: Tensor, given: Tensor, layers: Layers) -> float:
-    """Layer distance of pictures to what they were made from, times that to what another was made from."""
-    own, other = (looked(layers, made, x)[0].mean() for x in (given, given.roll(1, 0)))
-    return float(own / other)
+    """Layer distance of pictures to what they were made from, times that to what others were made from."""
+    given, seen = given[:COMPARED], looked(layers, made[:COMPARED])
+    return away(seen, looked(layers, given)) / away(seen, looked(layers, given.roll(1, 0)))
 
 
 def way_of(way: str, kinds: Kinds, runs: Sequence[Sequence[Tensor]]) -> list[Claim]:
