@@ -141,4 +141,4 @@ def test_both_kinds_are_held_out_alike() -> None:
     columns = splits["test"][torch.arange(len(splits["test"]))]
     assert columns["image"].shape[1:] == (3, 64, 64)
     assert columns["source"].shape[1:] == (3, 16, 16)
-    assert len(splits["test"]) == pytest.approx(0.1 * (len(splits["test"]) + len(splits["train"])), abs=2)
+    assert len(splits["test"]) == pytest.approx(flowers.HELD_OUT * (len(splits["test"]) + len(splits["train"])), abs=2)
