@@ -45,7 +45,7 @@ class Config(Restoring):
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
     "distance": Config(adversarial=0.0),
-    "photographs": Config(batch=16, smooth=True, adversarial=0.01, augment=Augment(flip=True)),
+    "photographs": Config(batch=16, smooth=True, critic_after=0.6, augment=Augment(flip=True)),
 }
 
 
