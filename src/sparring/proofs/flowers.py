@@ -226,7 +226,7 @@ def drawn(given: Tensor, rows: Mapping[str, Tensor], step: int) -> Image.Image:
 
 
 FILLING = Task(
-    "inpaint", "masked:free", {ALONE: 320, BOTH: 280}, "PSNR in the hole, dB", "the mean picture", "Navier-Stokes",
+    "inpaint", "masked:free", {ALONE: 250, BOTH: 220}, "PSNR in the hole, dB", "the mean picture", "Navier-Stokes",
     "photographs", {},
 )  # fmt: skip
 UPSCALING = tuple(
