@@ -91,6 +91,8 @@ def test_a_critic_must_cost_pixels_and_win_in_layers_and_as_a_set_on_every_seed(
     assert held(flowers.claims_of(task, better), "what the critic changes") == [False, False, True]
     worse = {**found, flowers.ALONE: [of(27, 4, 4), of(24.9, 4, 4)]}
     assert held(flowers.claims_of(task, worse), flowers.ALONE) == [False]
+    begun = {**found, flowers.NOTHING: [of(24.9, 4, 4), of(25.1, 4, 4)]}  # learns, from nothing, more than none
+    assert held(flowers.claims_of(task, begun), flowers.NOTHING) == [False]
     sharp = {**found, "bicubic": [of(24, 3.5, 5)]}  # a control that does not fail
     assert held(flowers.claims_of(task, sharp), "bicubic in the critic's place") == [False, True]
 

@@ -8,8 +8,8 @@
 
 The source's last channel says where the hole is. Known pixels are handed through, so that every loss is about the hole
 alone, and about how it joins. The distance alone (--preset distance) fills with the blurred mean of what could be.
-From nothing, a network of a few minutes learns on photographs no more than what a smooth filling gives: `--preset
-photographs` begins with that and learns what to add (`sparring prove flowers-holes` has the figures).
+Where that takes too long, `--smooth` begins with what the pixels around a hole say of it, and the network learns what
+to add: the preset `photographs`, which `sparring prove flowers-holes` holds against methods that need no training.
 Differences from Yu et al.: one network, without the coarse one before it and without attention to other places.
 """
 
