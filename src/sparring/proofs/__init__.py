@@ -83,10 +83,10 @@ PROOFS: Mapping[str, Entry] = {
     "emoji": Entry(
         "emoji:redrawn", "emoji of 2017 as today's, by pairs", ("pix2pix",), "12 min", ("noto-emoji", "featnets")
     ),
-    "flowers-holes": Entry("flowers:holes", "photographs with holes, filled", ("inpaint",), "5 min", _FLOWERS),
+    "flowers-holes": Entry("flowers:holes", "photographs with holes, filled", ("inpaint",), "8 min", _FLOWERS),
     "flowers-upscale": Entry("flowers:upscale", "photographs, enlarged", ("superres",), "5 min", _FLOWERS),
     "daisies": Entry(
-        "daisies:proof", "photographs of daisies and sunflowers without pairs", ("cyclegan",), "12 min", _FLOWERS
+        "daisies:proof", "photographs of daisies and sunflowers without pairs", ("cyclegan",), "8 min", _FLOWERS
     ),
     "unpaired": Entry(
         "translate:unpaired",
