@@ -57,6 +57,7 @@ CASES = [
     ("superres", "distance", {"data": "digits", "source": "reduced:2"}),
     ("inpaint", "tuned", {"data": "pictures", "source": "masked:free", "size": "32", "color": "rgb"}),
     ("inpaint", "distance", {"data": "digits", "source": "masked"}),
+    ("inpaint", "photographs", {"data": "pictures", "source": "masked:free", "size": "32", "color": "rgb"}),
     ("cyclegan", "tuned", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "discogan", {"data": "digits", "source": "inverted", "size": "16"}),
     ("cyclegan", "dualgan", {"data": "digits", "source": "inverted", "size": "16"}),

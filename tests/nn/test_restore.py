@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from sparring.config import UserError
-from sparring.nn.restore import Filler, Gated, Upscaler, factor_of
+from sparring.nn.restore import Filler, Gated, Upscaler, factor_of, filled_smoothly
 from sparring.nn.translate import PatchCritic
 from sparring.tiles import by_tiles, ramp, starts, tile_for
 
@@ -43,6 +43,29 @@ def test_a_filler_makes_what_is_missing_and_hands_through_the_rest(size: tuple[i
     assert torch.equal(torch.where(hole, 0, made), torch.where(hole, 0, x[:, :2]))
     assert bool((made[hole.expand(-1, 2, -1, -1)] != x[:, :2][hole.expand(-1, 2, -1, -1)]).all())
     assert torch.allclose(network(x[:1]), made[:1], atol=1e-6)  # alone as in a batch
+
+
+@pytest.mark.parametrize("size", [(28, 28), (9, 15)])
+def test_a_smooth_filling_is_where_training_begins_and_changes_the_hole_alone(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    plane = torch.linspace(-1, 1, size[1]).expand(2, 3, *size)
+    hole = torch.zeros(2, 1, *size, dtype=torch.bool)
+    hole[0, :, 3:6, 4:8], hole[1] = True, True
+    filled = filled_smoothly(plane.masked_fill(hole, 9.0), hole)  # whatever lies in the hole
+    assert torch.equal(filled[0].masked_fill(hole[0], 0), plane[0].masked_fill(hole[0], 0))
+    assert float((filled[0] - plane[0]).abs().max()) < 0.3
+    assert float(filled[1].abs().max()) == 0  # nothing is known
+    flat = filled_smoothly(torch.full((2, 3, *size), 0.4), hole)
+    assert torch.allclose(flat[0], torch.full((3, *size), 0.4))
+    x = torch.cat([plane.masked_fill(hole, 0.0), 2 * hole.float() - 1], 1)
+    network = Filler((3, *size), 4, 3, smooth=True)
+    assert torch.equal(network(x), filled)
+    torch.nn.init.normal_(network.last.weight)
+    assert network.finish is not None
+    torch.nn.init.normal_(network.finish[-1].weight)
+    made = network(x)
+    assert torch.equal(made.masked_fill(hole, 0), plane.masked_fill(hole, 0))
+    assert bool((made != filled)[hole.expand(-1, 3, -1, -1)].all())
 
 
 def test_a_hole_is_filled_from_both_sides_of_it() -> None:

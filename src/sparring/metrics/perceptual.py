@@ -26,12 +26,13 @@ def layer_distance(layers: Layers) -> Distance:
     Zhang et al. 2018, equation 1, with all weights 1 and a mean where it has a sum over layers. In [0, 4]. It is not
     LPIPS, whose weights were fitted to people's judgements.
     """
+    return lambda a, b: map_distance(layers(a), layers(b))
 
-    def distance(a: Tensor, b: Tensor) -> Tensor:
-        parts = [(_unit(x) - _unit(y)).square().sum(1).mean((1, 2)) for x, y in zip(layers(a), layers(b), strict=True)]
-        return torch.stack(parts).mean(0)
 
-    return distance
+def map_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """`layer_distance` of the maps themselves: several (n, C_l, H_l, W_l), twice -> (n,)."""
+    parts = [(_unit(x) - _unit(y)).square().sum(1).mean((1, 2)) for x, y in zip(a, b, strict=True)]
+    return torch.stack(parts).mean(0)
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -96,10 +96,12 @@ class Filler(nn.Module):
     from the hole; down, dilated residuals that see across it, and up with the maps of the way down. No norm: statistics
     of a picture with a hole are not those of a picture. Yu et al. 2019, sections 3.1 and 3.2. Halved three times, fewer
     where pictures are small: once by a shuffle of pixels, as it is undone at the end, because layers at full size would
-    take most of the time.
+    take most of the time. `smooth`: what they make goes through two more layers at
+    full size, without which a critic draws the grid of the shuffle, and is added to `filled_smoothly`, with which
+    training begins.
     """
 
-    def __init__(self, image: Sequence[int], width: int = 32, blocks: int = 4) -> None:
+    def __init__(self, image: Sequence[int], width: int = 32, blocks: int = 4, smooth: bool = False) -> None:
         super().__init__()
         channels, height, wide = image
         halved = depth(height, wide, 3, 4)
@@ -109,11 +111,15 @@ class Filler(nn.Module):
         self.down = nn.ModuleList(Gated(a, b, 3, 2) for a, b in pairwise(widths))
         self.middle = nn.ModuleList(Gated(widths[-1], widths[-1], 3, 1, 2 ** (i % 3)) for i in range(blocks))
         self.up = nn.ModuleList(Gated(a + b, b, 3) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.last = nn.Conv2d(width, self.shuffle**2 * channels, 3, padding=1)
+        self.last = nn.Conv2d(width, self.shuffle**2 * (_FINE if smooth else channels), 3, padding=1)
+        self.finish = nn.Sequential(*_beginning_at_0(_FINE + channels + 1, channels)) if smooth else None
 
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
         known, hole = x[:, :-1].float(), x[:, -1:] > 0
+        if self.finish is not None:
+            known = filled_smoothly(known, hole)
+            x = torch.cat([known, x[:, -1:]], 1)
         maps = [self.first(F.pixel_unshuffle(x, self.shuffle))]
         for down in self.down:
             maps.append(down(maps[-1]))
@@ -123,7 +129,40 @@ class Filler(nn.Module):
         for up in self.up:
             h = up(torch.cat([F.interpolate(h, scale_factor=2.0, mode="nearest"), maps.pop()], 1))
         made = F.pixel_shuffle(self.last(h), self.shuffle)
+        if self.finish is not None:
+            made = known + self.finish(torch.cat([made, x], 1)).float()
         return torch.where(hole, made.float(), known)  # no tanh: where most is black, L1 would drive it flat
+
+
+_FINE = 8
+"""Channels at full size."""
+
+
+def _beginning_at_0(before: int, after: int) -> list[nn.Module]:
+    last = nn.Conv2d(2 * _FINE, after, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    assert last.bias is not None
+    nn.init.zeros_(last.bias)
+    return [nn.Conv2d(before, 2 * _FINE, 3, padding=1), nn.LeakyReLU(0.2), last]
+
+
+def filled_smoothly(known: Tensor, hole: Tensor) -> Tensor:
+    """(N, C, H, W) float and (N, 1, H, W) bool -> the picture, missing pixels drawn from those around them.
+
+    Pull and push of Gortler et al. 1996 (The Lumigraph): means of what is known, coarser and coarser, until nothing is
+    missing, then back, bilinearly. Any H and W; a picture of which nothing is known becomes 0.
+    """
+    weight = (~hole).to(known.dtype)
+    levels = [(torch.where(hole, 0.0, known), weight)]
+    while max(levels[-1][0].shape[2:]) > 1:
+        value, weight = levels[-1]
+        shares = F.avg_pool2d(weight, 2, ceil_mode=True)
+        mean = F.avg_pool2d(value * weight, 2, ceil_mode=True) / shares.clamp(min=1e-6)
+        levels.append((mean, (4 * shares).clamp(max=1)))
+    filled = levels.pop()[0]
+    for value, weight in reversed(levels):
+        filled = torch.lerp(F.interpolate(filled, value.shape[2:], mode="bilinear"), value, weight)
+    return filled
 
 
 class Gated(nn.Module):

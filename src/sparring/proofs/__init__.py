@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 
 _MNIST = ("mnist",)
 _CLOTHES = ("mnist", "fashion-mnist")
+_FLOWERS = ("flowers", "featnets")
 _RACE = ("dcgan", "wgan_gp", "sngan", "r3")
 PROOFS: Mapping[str, Entry] = {
     "mnist-mlp-classic": Entry("ladder:mlp_classic", "MNIST, the tutorials' MLP GAN", ("mlp",), "3 min", _MNIST),
@@ -82,6 +83,11 @@ PROOFS: Mapping[str, Entry] = {
     "hands": Entry("translate:hands", "digits of MNIST and UCI without pairs", ("cyclegan",), "6 min", _MNIST),
     "emoji": Entry(
         "emoji:redrawn", "emoji of 2017 as today's, by pairs", ("pix2pix",), "12 min", ("noto-emoji", "featnets")
+    ),
+    "flowers-holes": Entry("flowers:holes", "photographs with holes, filled", ("inpaint",), "8 min", _FLOWERS),
+    "flowers-upscale": Entry("flowers:upscale", "photographs, enlarged", ("superres",), "5 min", _FLOWERS),
+    "daisies": Entry(
+        "daisies:proof", "photographs of daisies and sunflowers without pairs", ("cyclegan",), "8 min", _FLOWERS
     ),
     "unpaired": Entry(
         "translate:unpaired",

@@ -36,14 +36,16 @@ class Played:
         return sampling.finished(sampling.generate(self.game, self.modules, drawn), self.about)
 
 
-def played(recipe: str, preset: str | None, changes: Mapping[str, Any], source: Source, seed: int) -> Played:
+def played(
+    recipe: str, preset: str | None, changes: Mapping[str, Any], source: Source, seed: int, machine: Machine = CPU
+) -> Played:
     """The recipe's game on the source, with `changes` of the preset, on one thread."""
     module = recipes.find(recipe)
     name, config = recipes.preset(module, preset)
     config = replace(config, **changes)
     learnt = module.data(config, source)
-    game = training.assemble(Plan(recipe, name, config, Data(), How(seed=seed)), learnt.about, CPU)
+    game = training.assemble(Plan(recipe, name, config, Data(), How(seed=seed)), learnt.about, machine)
     stream, begin = batches(learnt, config.batch, seed, augment=config.augment), time.process_time()
-    state = train(game, stream, Train(config.rounds, seed, check_every=500), start(game))
+    state = train(game, stream, Train(config.rounds, seed, machine.precision, check_every=500), start(game))
     spent = time.process_time() - begin
     return Played(game, sampling.for_sampling(game, state, latents=1000, pool=learnt), learnt.about, spent)

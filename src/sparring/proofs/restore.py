@@ -107,17 +107,17 @@ def restored(task: Task, truth: Truth, preset: str, seed: int, effort: Effort) -
         return run.translate(truth.source), spent
 
 
-def sheet(rows: Mapping[str, Tensor]) -> Image.Image:
-    """A row of pictures under each name; smaller ones are enlarged, pixel by pixel."""
-    side, head, drawn = 56, 22, []
+def sheet(rows: Mapping[str, Tensor], side: int = 56, shown: int = SHOWN) -> Image.Image:
+    """The first pictures of each row, `side` pixels high and wide, under its name; smaller ones are enlarged."""
+    head, drawn = 22, []
     for name, pictures in rows.items():
-        larger = torch.nn.functional.interpolate(pictures[:SHOWN], (side, side), mode="nearest")
-        line = show.grid(larger, SHOWN, gap=2)
-        framed = Image.new("L", (line.width + 8, line.height + head), 255)
+        larger = torch.nn.functional.interpolate(pictures[:shown], (side, side), mode="nearest")
+        line = show.grid(larger, shown, gap=2)
+        framed = Image.new(line.mode, (line.width + 8, line.height + head), "white")
         framed.paste(line, (4, head - 2))
-        ImageDraw.Draw(framed).text((4, 3), name, fill=0, font_size=13)
+        ImageDraw.Draw(framed).text((4, 3), name, fill="black", font_size=13)
         drawn.append(framed)
-    whole = Image.new("L", (drawn[0].width, sum(row.height for row in drawn) + 4), 255)
+    whole = Image.new(drawn[0].mode, (drawn[0].width, sum(row.height for row in drawn) + 4), "white")
     for number, row in enumerate(drawn):
         whole.paste(row, (0, number * row.height))
     return whole

@@ -8,6 +8,8 @@
 
 The source's last channel says where the hole is. Known pixels are handed through, so that every loss is about the hole
 alone, and about how it joins. The distance alone (--preset distance) fills with the blurred mean of what could be.
+Where that takes too long, `--smooth` begins with what the pixels around a hole say of it, and the network learns what
+to add: the preset `photographs`, which `sparring prove flowers-holes` holds against methods that need no training.
 Differences from Yu et al.: one network, without the coarse one before it and without attention to other places.
 """
 
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field
 
 from sparring.config import UserError
 from sparring.data.clusters import unlabelled
+from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Game
 from sparring.nn.restore import Filler
@@ -35,9 +38,15 @@ class Config(Restoring):
     """Channels of the network at half of the size, doubling with each halving."""
     blocks: int = 4
     """Dilated residuals at the smallest size."""
+    smooth: bool = False
+    """Begin from a smooth filling and add to it, which suits photographs; else holes are made from nothing."""
 
 
-PRESETS: Mapping[str, Config] = {"tuned": Config(), "distance": Config(adversarial=0.0)}
+PRESETS: Mapping[str, Config] = {
+    "tuned": Config(),
+    "distance": Config(adversarial=0.0),
+    "photographs": Config(batch=16, smooth=True, critic_after=0.6, augment=Augment(flip=True)),
+}
 
 
 def data(config: Config, source: Source) -> Source:
@@ -51,4 +60,4 @@ def data(config: Config, source: Source) -> Source:
 
 def build(config: Config, about: About) -> Game:
     """A filler, and a critic of source and image together."""
-    return restoring(config, about, Filler(about.shape, config.width, config.blocks))
+    return restoring(config, about, Filler(about.shape, config.width, config.blocks, config.smooth))
