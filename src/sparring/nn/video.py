@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.nn.image import FEATURES, ConvDiscriminator, ConvGenerator, conv_features
+from sparring.nn.layers import with_label
 
 Shape = tuple[int, int, int, int]
 """(C, T, H, W)."""
@@ -16,23 +17,26 @@ Shape = tuple[int, int, int, int]
 class VideoGenerator(nn.Module):
     """(N, content + T motion) latents [, (N,) labels] -> (N, C, T, H, W) in [-1, 1]. Tulyakov et al. 2018, section 3.1.
 
-    The first `content` numbers are the same for all pictures of a clip; the rest is noise, `motion` numbers a picture,
-    which a GRU makes a path of. One convolutional generator makes each picture of both.
+    The first `content` numbers are the same for all pictures of a clip; the rest is noise, `motion` numbers a picture.
+    A GRU of `path` numbers makes a path of the noise: it begins where the content says, and is told the label at every
+    step. One convolutional generator makes each picture of the content, the place on the path and the label.
     """
 
-    def __init__(self, content: int, motion: int, shape: Shape, width: int, classes: int = 0) -> None:
+    def __init__(self, content: int, motion: int, path: int, shape: Shape, width: int, classes: int = 0) -> None:
         super().__init__()
         channels, self.length, height, across = shape
-        self.content, self.motion = content, motion
-        self.path = nn.GRU(motion, motion, batch_first=True)
-        self.body = ConvGenerator(content + motion, (channels, height, across), width, classes)
+        self.content, self.motion, self.classes = content, motion, classes
+        self.first = nn.Linear(content, path)
+        self.path = nn.GRU(motion + classes, path, batch_first=True)
+        self.body = ConvGenerator(content + path, (channels, height, across), width, classes)
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """As the class says."""
         stays, noise = latent[:, : self.content], latent[:, self.content :].reshape(-1, self.length, self.motion)
-        moves, _ = self.path(noise)
-        each = torch.cat([stays[:, None].expand(-1, self.length, -1), moves.to(stays.dtype)], 2).flatten(0, 1)
         labels = None if label is None else label.repeat_interleave(self.length)
+        driven = with_label(noise.flatten(0, 1), labels, self.classes).reshape(len(latent), self.length, -1)
+        moves, _ = self.path(driven, torch.tanh(self.first(stays))[None].to(driven.dtype))
+        each = torch.cat([stays[:, None].expand(-1, self.length, -1), moves.to(stays.dtype)], 2).flatten(0, 1)
         pictures: Tensor = self.body(each, labels)
         return pictures.reshape(len(latent), self.length, *pictures.shape[1:]).transpose(1, 2)
 

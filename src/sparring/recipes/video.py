@@ -4,8 +4,8 @@
     sparring sample runs/video-moving-digits-1 --label 3            a GIF
     sparring train video --data my_clips --frames 16 --size 32      a folder of frames for each clip
 
-A picture is made of `content` numbers, the same all through a clip, and of `motion` numbers, the state of a recurrent
-network that noise drives on. The discriminator is a list of views: a picture at random judges what is seen, and all
+A picture is made of `content` numbers, the same all through a clip, and of `path` numbers, the state of a recurrent
+network that begins where the content says, and that noise and the label drive on. The discriminator is a list of views: a picture at random judges what is seen, and all
 pictures together how it moves; both scores count alike in the objective. With the first view alone every picture is
 good and nothing moves, which is the control of the proof; with the second alone pictures are poorer. The paper's clip
 critic convolves over time; here time is channels, which costs a fraction of it and is enough for short clips.
@@ -35,7 +35,9 @@ class Config(Duel):
     content: int = 32
     """Random numbers that stay the same in a clip."""
     motion: int = 8
-    """Random numbers per picture, and of the path that they drive."""
+    """Random numbers per picture."""
+    path: int = 32
+    """Numbers of the path that these drive."""
     views: tuple[int, ...] = (1, 0)
     """Pictures in a row that each critic sees; 0 stands for all of them."""
     width: int = 16
@@ -49,7 +51,7 @@ PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
     "frames": Config(views=(1,)),
     "paper": Config(
-        rounds=100_000, content=50, motion=10, width=64, discriminator_width=64, objective="non-saturating",
+        rounds=100_000, content=50, motion=10, path=10, width=64, discriminator_width=64, objective="non-saturating",
         generator=_PAPER, discriminator=_PAPER, decay=1.0, average=0.0,
     ),
 }  # fmt: skip
@@ -75,7 +77,7 @@ def build(config: Config, about: About) -> Game:
     if config.discriminator_augment.module() is not None:
         raise UserError("discriminator_augment changes pictures, and these are clips; leave it out")
     classes = len(about.classes)
-    generator = VideoGenerator(config.content, config.motion, shape, config.width, classes)
+    generator = VideoGenerator(config.content, config.motion, config.path, shape, config.width, classes)
     discriminator = ClipDiscriminator(shape, views, config.discriminator_width, classes)
     numbers = replace(config, latent=config.content + length * config.motion)
     return duel(numbers, about, generator, discriminator)
