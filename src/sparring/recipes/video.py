@@ -5,10 +5,11 @@
     sparring train video --data my_clips --frames 16 --size 32      a folder of frames for each clip
 
 A picture is made of `content` numbers, the same all through a clip, and of `path` numbers, the state of a recurrent
-network that begins where the content says, and that noise and the label drive on. The discriminator is a list of views: a picture at random judges what is seen, and all
-pictures together how it moves; both scores count alike in the objective. With the first view alone every picture is
-good and nothing moves, which is the control of the proof; with the second alone pictures are poorer. The paper's clip
-critic convolves over time; here time is channels, which costs a fraction of it and is enough for short clips.
+network that begins where the content says, and that noise and the label drive on. The discriminator is a list of views:
+a picture at random judges what is seen, and all pictures together how it moves; both scores count alike in the
+objective. With the first view alone every picture is good and nothing moves, which is the control of the proof; with
+the second alone pictures are poorer. The paper's clip critic convolves over time; here time is channels, which costs a
+fraction of it and is enough for short clips.
 
 Written from the paper. Labels, where there are any, are told to both (projection).
 """
