@@ -29,14 +29,14 @@ ENDINGS: Mapping[str, str] = {"image": ".png", "point": ".png", "text": ".txt", 
 """Of the files that samples are written to, by their kind."""
 
 
-def save(samples: Tensor, about: About, path: Path, columns: int) -> None:
-    """Samples of any kind but points as one file."""
+def save(samples: Tensor, about: About, path: Path, columns: int, enlarge: bool = True) -> None:
+    """Samples of any kind but points as one file; small pictures enlarged, unless they are to stay as they are."""
     from sparring import show
     from sparring.data.words import written
 
     if about.key == "image":
         sheet = show.grid(samples, columns)
-        return show.save_png(show.enlarged(sheet) if len(samples) > 1 else sheet, path)
+        return show.save_png(show.enlarged(sheet) if enlarge else sheet, path)
     if about.key == "text":
         data = "".join(f"{line}\n" for line in written(samples, about)).encode()
     elif about.key == "sound":
@@ -77,6 +77,8 @@ def sample(arguments: Sequence[str]) -> None:
             trust: Run the code of your own that the run names.
         """
         from sparring import session, show
+        from sparring.data.words import written
+        from sparring.runs import printable
 
         opened = session.load(path, trust, checkpoint=checkpoint)
         ending = ENDINGS[opened.about.key]
@@ -92,12 +94,13 @@ def sample(arguments: Sequence[str]) -> None:
             show.save_png(show.scatter(samples, samples), target)
         elif separate:
             for index in range(len(samples)):
-                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1)
+                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1, enlarge=False)
         else:
             save(samples, opened.about, target, max(1, round(n**0.5)))
-        if opened.about.key == "text" and not out:
-            print(target.read_text(encoding="utf-8"), end="")
-        print(target, file=sys.stderr if opened.about.key == "text" and not out else None)
+        said = opened.about.key == "text" and not out and not separate
+        for line in written(samples, opened.about) if said else ():
+            print(printable(line))
+        print(target, file=sys.stderr if said else None)
 
     command(run, arguments, "sample")
 

@@ -283,7 +283,7 @@ def checked_penalties(config: Duel, about: About) -> dict[str, tuple[Number, Pen
     if (penalty.one_sided or penalty.centre != 1) and "gradient penalty" not in chosen:
         raise UserError("penalty.centre and penalty.one_sided have no effect without --penalty.gradient 10")
     if "consistency" in chosen and len(about.shape) != 3:
-        raise UserError(f"penalty.consistency shifts pictures, and --data {about.name} has points; leave it out")
+        raise UserError(f"penalty.consistency shifts pictures, and --data {about.name} has {about.what}; leave it out")
     return chosen
 
 
@@ -303,7 +303,7 @@ def check_augment(config: Duel, about: About, pack: int) -> None:
     if pack > 1:
         raise UserError(f"discriminator_augment: not with packs (pack={pack}), whose channels are several samples")
     if len(about.shape) != 3:
-        raise UserError(f"discriminator_augment: --data {about.name} has points, not pictures; leave it out")
+        raise UserError(f"discriminator_augment: --data {about.name} has {about.what}, not pictures; leave it out")
     if config.penalty.difference or ever(config.penalty.consistency):
         raise UserError(
             "penalty.difference and penalty.consistency compare two scores of nearly the same picture, and random "

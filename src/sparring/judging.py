@@ -206,7 +206,9 @@ def elsewhere(path: Path, about: About) -> Tensor:
     size or colour than the data's are brought to it. `UserError` for what cannot be read; nothing is unpickled.
     """
     if about.key != "image":
-        raise UserError(f"{about.name} has points, not pictures; only a run's own samples can be judged against it")
+        raise UserError(
+            f"{about.name} has {about.what}, not pictures; only a run's own samples can be judged against it"
+        )
     channels, height, width = about.shape
     wanted = Data(size=f"{height}x{width}", color="gray" if channels == 1 else "rgba" if channels == 4 else "rgb")
     if path.suffix.lower() == ".npz":

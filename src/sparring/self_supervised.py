@@ -76,7 +76,7 @@ class Config:
 def build(config: Config, about: About) -> Game:
     """One player that makes views of one picture alike, and of different pictures unlike. `UserError` for points."""
     if len(about.shape) != 3:
-        raise UserError(f"--data {about.name} has points, and these features are of pictures")
+        raise UserError(f"--data {about.name} has {about.what}, and these features are of pictures")
     encoder = ConvEncoder((about.shape[0], about.shape[1], about.shape[2]), config.width)
     projector = nn.Sequential(
         nn.Linear(FEATURES, config.hidden, bias=False),

@@ -89,7 +89,10 @@ def frames(clips: Tensor) -> Tensor:
 
 def moving(clips: Tensor, columns: int, rate: float, side: int = 480) -> bytes:
     """(N, C, T, H, W) uint8 -> an endless GIF of all of them beside each other."""
-    sheets = [enlarged(grid(moment, columns), side).convert("P") for moment in clips.unbind(2)]
+    sheets = [enlarged(grid(moment, columns), side) for moment in clips.unbind(2)]
+    if clips.shape[1] == 3:  # one palette for all, made for them: a palette of the web's 216 colours would be coarse
+        whole = grid(frames(clips[:64]), clips.shape[2]).quantize(256)
+        sheets = [sheet.quantize(palette=whole, dither=Image.Dither.NONE) for sheet in sheets]
     out, step = io.BytesIO(), round(1000 / (rate or 8))
     sheets[0].save(out, "GIF", save_all=True, append_images=sheets[1:], duration=step, loop=0)
     return out.getvalue()

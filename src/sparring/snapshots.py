@@ -92,9 +92,8 @@ def _translated(game: Game, modules: Mapping[str, Any], about: About, pool: Sour
     if about.key == "text":
         told = [written(stack, about) for stack in stacks]
         return Shown(text="\n\n".join("\n".join(each) for each in zip(*told, strict=True)))
-    if about.key == "sound":
-        every = torch.cat(stacks)
-        return of_samples(every, about, FEW, len(stacks))
+    if about.key in ("sound", "clip"):
+        return of_samples(torch.cat(stacks), about, FEW, len(stacks))
     return Shown(show.below_each_other(stacks, 8), 8, len(stacks) * FEW // 8)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sparring.config import UserError
 from sparring.data import Data, open_data
@@ -14,7 +16,7 @@ from sparring.data.words import STRANGE, numbered, written
 
 
 def test_lines_of_words_come_back_as_they_were(tmp_path: Path) -> None:
-    lines = [f"the {animal} sat on mat {i}" for i in range(20) for animal in ("cat", "dog")]
+    lines = [f"the {animal} sat on mat {i % 4}" for i in range(20) for animal in ("cat", "dog")]
     file = tmp_path / "animals.txt"
     file.write_text("\n".join([*lines, "", "   ", " ".join(["long"] * 41)]))
     splits = open_data(Data(data=str(file), test=0.25))
@@ -48,6 +50,32 @@ def test_poems_are_characters_and_running_text_is_windows_of_letters(tmp_path: P
     text = "it was day the next one was not " * 9
     assert {len(line) for line in written(source[torch.arange(len(source))]["text"], source.about)} == {8}
     assert all(line in text for line in written(source[torch.arange(len(source))]["text"], source.about))
+
+
+def test_words_that_only_held_out_texts_have_are_unknown(tmp_path: Path) -> None:
+    file = tmp_path / "numbers.txt"
+    file.write_text("\n".join(f"number {i}" for i in range(40)))
+    splits = open_data(Data(data=str(file), test=0.25))
+    assert len(splits["train"].about.vocabulary) == 31
+    assert written(splits["test"][torch.arange(10)]["text"], splits["test"].about) == [f"number {STRANGE}"] * 10
+
+
+def test_folders_are_read_as_pictures_are(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "A.TXT").write_text("one two\nthree four\n")
+    (tmp_path / "._A.txt").write_bytes(b"\xff\xfe")
+    assert len(open_data(Data(data=str(tmp_path), test=0.5))["train"]) == 1
+    (tmp_path / "b.txt").symlink_to("/etc/hostname")
+    with pytest.raises(UserError, match="a link that leaves the folder"):
+        open_data(Data(data=str(tmp_path)))
+    (tmp_path / "b.txt").unlink()
+    for i in range(3):  # a single picture, and texts are notes on pictures
+        Image.new("L", (8, 8), i).save(tmp_path / f"{i}.png")
+    assert open_data(Data(data=str(tmp_path), size=8, test=0.3))["train"].about.key == "image"
+    with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+        archive.writestr("a.txt", "one\ntwo\n")
+    with pytest.raises(UserError, match="unpack it"):
+        open_data(Data(data=str(tmp_path / "texts.zip")))
 
 
 @pytest.mark.parametrize(

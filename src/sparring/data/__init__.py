@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from sparring.config import UserError, did_you_mean, is_outside, resolve
 from sparring.data.captions import with_captions
 from sparring.data.clips import VIDEOS, open_clips
+from sparring.data.decode import EXTENSIONS
 from sparring.data.digits import open_digits
 from sparring.data.few import limited
 from sparring.data.idx import open_idx
+from sparring.data.kinds import KINDS
 from sparring.data.moving import open_moving
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
@@ -59,8 +61,12 @@ NAMED: Mapping[str, Named] = {
 
 OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts}
 """Of files that are no pictures, by their suffix."""
-LOOKED_AT = 1000
-"""Files by which the kind of a folder or zip is told."""
+ONLY: Mapping[str, tuple[str, ...]] = {
+    "unit": ("text",), "length": ("text",), "vocabulary": ("text",),
+    "frames": ("clip",), "frame_step": ("clip",), "strips": ("clip",),
+    "fit": ("image", "clip"), "color": ("image", "clip"),
+}  # fmt: skip
+"""Settings by the kinds of data that they are for; for others they would do nothing."""
 
 
 def open_data(settings: Data) -> dict[str, Source]:
@@ -75,6 +81,7 @@ def open_data(settings: Data) -> dict[str, Source]:
     if settings.source is not None and settings.captions is not None:
         raise UserError(f"source={settings.source} and captions={settings.captions}: pictures are made from one")
     splits = dict(_opened(settings) if settings.source is None else with_sources(settings, _opened))
+    _refuse_idle(settings, splits["train"].about)
     if settings.validation:
         splits["train"], splits["validation"] = carve(splits["train"], settings.validation, seed=1)
     if settings.limit is not None:
@@ -82,6 +89,15 @@ def open_data(settings: Data) -> dict[str, Source]:
     if settings.captions is not None:
         splits = dict(with_captions(splits, settings))
     return splits
+
+
+def _refuse_idle(settings: Data, about: About) -> None:
+    """`UserError` for a setting that is not for data of this kind."""
+    for name, kinds in ONLY.items():
+        value = getattr(settings, name)
+        if value != getattr(Data(), name) and about.key not in kinds:
+            for_what = " and ".join(KINDS[kind].what for kind in kinds)
+            raise UserError(f"{name}={value} is for {for_what}, and {settings.data} has {about.what}; leave it out")
 
 
 def _opened(settings: Data) -> Splits:
@@ -109,22 +125,24 @@ def _opened(settings: Data) -> Splits:
 
 
 def _opener(path: Path) -> Callable[[Path, Data], Splits]:
-    """By what most of the first files are; pictures where there are as many others, which may be notes on them."""
-    found = Counter(OPENERS.get(suffix, open_pictures) for suffix in _suffixes(path))
-    return max(found, key=lambda opener: (found[opener], opener is open_pictures), default=open_pictures)
+    """By what most files are; but where there is a single picture, others may be notes on pictures."""
+    found = Counter(_suffixes(path))
+    if any(suffix.removeprefix(".") in EXTENSIONS for suffix in found):
+        return open_pictures
+    known = [suffix for suffix, _ in found.most_common() if suffix in OPENERS]
+    return OPENERS[known[0]] if known else open_pictures
 
 
 def _suffixes(path: Path) -> list[str]:
-    """Of the file, or of the first files of a folder or zip."""
+    """Of the file, or of all files of a folder or zip."""
     if path.is_dir():
-        files = (file for file in path.rglob("*") if not file.name.startswith(".") and file.is_file())
-        return [file.suffix.lower() for file in islice(files, LOOKED_AT)]
+        return [Path(name).suffix.lower() for _, _, names in os.walk(path) for name in names if name[0] != "."]
     if path.suffix.lower() != ".zip":
         return [path.suffix.lower()]
     try:
         with zipfile.ZipFile(path) as archive:
-            return [PurePosixPath(name).suffix.lower() for name in archive.namelist()[:LOOKED_AT]]
-    except (OSError, zipfile.BadZipFile):
+            return [PurePosixPath(name).suffix.lower() for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile, NotImplementedError):  # the reader of pictures will tell of it
         return []
 
 

@@ -21,7 +21,7 @@ from sparring.data.few import labels_of
 from sparring.data.labels import is_picture, parsed
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, Splits, names_of, subset
-from sparring.data.words import FIRST, UNKNOWN
+from sparring.data.words import numbered
 
 MOST_WORDS = 32
 """Of a sentence; later ones are not read."""
@@ -38,19 +38,15 @@ def tokens(sentences: Iterable[str], about: About, strict: bool = False) -> Tens
 
     `strict`: such a word is a `UserError` that names it.
     """
-    number = {word: index + FIRST for index, word in enumerate(about.vocabulary)}
-    made = []
-    for sentence in sentences:
-        said = words(sentence)[: about.caption]
-        unknown = [word for word in said if word not in number]
-        if strict and (unknown or not said):
-            if not said:
-                raise UserError(f"caption='{sentence}' has no words")
-            hint = did_you_mean(unknown[0], list(number))
+    sentences = list(sentences)
+    said = {sentence: words(sentence) for sentence in sentences}
+    for sentence, read in said.items() if strict else ():
+        if not read:
+            raise UserError(f"caption='{sentence}' has no words")
+        if unknown := [word for word in read[: about.caption] if word not in about.vocabulary]:
+            hint = did_you_mean(unknown[0], list(about.vocabulary))
             raise UserError(f"caption='{sentence}': training never showed the word '{unknown[0]}'{hint}")
-        row = [number.get(word, UNKNOWN) for word in said]
-        made.append(row + [0] * (about.caption - len(row)))
-    return torch.tensor(made, dtype=torch.int64).reshape(-1, about.caption)
+    return numbered((said[sentence] for sentence in sentences), about.vocabulary, about.caption)
 
 
 @dataclass(frozen=True, eq=False)

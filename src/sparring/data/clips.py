@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -18,9 +19,9 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
 from sparring.config import UserError
-from sparring.data.decode import MAX_PIXELS, UnreadableError, decode
-from sparring.data.labels import common_folder
-from sparring.data.members import File, opened
+from sparring.data.decode import MAX_PIXELS, UnreadableError, decode, formats
+from sparring.data.labels import common_folder, ordered
+from sparring.data.members import File, opened, path_problem
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, carve, tensor_source
 from sparring.data.tensors import brought_to, recolored
@@ -29,155 +30,213 @@ VIDEOS = (".mp4", ".webm", ".mov", ".avi", ".mkv", ".m4v")
 SIZE = 64
 LONGEST = 10_000
 """Pictures that are read of one file."""
-LARGEST = 2**33
-"""Bytes of all clips together."""
+LARGEST = 2**32
+"""Bytes of all pictures together, at their final size."""
 RATE = 8.0
 """Pictures a second, where a file does not say."""
+TOLD = 20
+"""Files of which it is said why they are left out."""
 
 
 class Film(NamedTuple):
-    """One film, as long as it is."""
+    """As long as it is."""
 
     name: str
     pictures: Tensor
-    """(T, 3, H, W) uint8 at the wanted size."""
+    """(T, 3, H, W) uint8 at the wanted size, every `frame_step`-th."""
     rate: float = RATE
 
 
+@dataclass
+class Reading:
+    """How pictures are read, how much room is left for them, and what could not be read."""
+
+    settings: Data
+    room: int = LARGEST
+    bad: list[str] = field(default_factory=list)
+
+    def sized(self, pictures: Tensor) -> Tensor:
+        """(n, C, H, W) uint8 of any size and colour -> (n, 3, h, w), while there is room."""
+        made = brought_to(recolored(pictures, "rgb"), self.settings)
+        self.room -= made.numel()
+        if self.room < 0:
+            raise UserError(f"data: its pictures take more than {LARGEST // 2**30} GiB; use a smaller --size")
+        return made
+
+    def film(self, name: str, pictures: Iterable[Tensor], rate: float = RATE) -> Film:
+        """Of (1, C, H, W) pictures; only every `frame_step`-th is looked at. `UnreadableError` where there is none."""
+        step = self.settings.frame_step
+        made = [self.sized(picture) for picture in islice(pictures, 0, LONGEST, step)]
+        if not made:
+            raise UnreadableError("holds no pictures")
+        return Film(name, torch.cat(made), rate / step)
+
+
 def open_clips(path: Path, settings: Data) -> dict[str, Source]:
-    """`train` and `test`: clip uint8 (N, C, T, H, W), T = `settings.frames`; label int64 where there are classes.
+    """`train` and `test`: clip uint8 (N, C, T, H, W), T = `settings.frames`; film, and label where there are classes.
 
-    A folder of single pictures is one film, in the order of the numbers in their names; a picture that is a whole
-    number of squares wide is a strip; GIFs and videos are films. Every `settings.frame_step`-th picture is taken, and
-    films are cut into as many clips as they give. Folders above those of clips name classes. Clips of one film are
-    never in both splits. `UserError` where nothing can be used.
+    A folder of single pictures is one film, in the order of the numbers in their names; with `settings.strips` each
+    picture is one, of squares side by side. GIFs and videos are films. They are cut into as many clips as they give.
+    Folders above those of films name classes. Clips of one film are never in both splits, unless there is only one:
+    then its end is held out. `UserError` where nothing can be used.
     """
-    length, step = settings.frames or 0, settings.frame_step
-    if length < 2 or step < 1:
-        raise UserError(f"frames={length}, frame_step={step}: clips need 2 pictures or more, and steps of at least 1")
-    kept, bad, total = list[Film](), list[str](), 0
-    for film in _films(path, replace(settings, size=settings.size or SIZE, color="rgb"), bad):
-        pictures = film.pictures[::step]
-        if len(pictures) < length:
-            bad.append(f"{film.name}: {len(pictures)} pictures, and clips have {length}")
-            continue
-        total += pictures.numel()
-        if total > LARGEST:
-            raise UserError(f"data={path}: its clips take more than {LARGEST // 2**30} GiB; use a smaller --size")
-        kept.append(film._replace(pictures=pictures[: len(pictures) // length * length]))
-    if len(kept) < 2:
-        told = "; ".join(bad[:5])
-        raise UserError(f"data={path}: {len(kept)} films of at least {length} pictures; 2 are needed. {told}")
-    return _split(path, settings, kept, bad)
+    length = settings.frames
+    if length is None:
+        raise UserError(f"data={path} is a video: say how many pictures a clip has, e.g. --frames 16")
+    if length < 2 or settings.frame_step < 1:
+        raise UserError(f"frames={length}, frame_step={settings.frame_step}: clips need 2 pictures, steps at least 1")
+    if settings.color == "rgba" or settings.labels is not None:
+        name, value = ("labels", settings.labels) if settings.labels is not None else ("color", settings.color)
+        raise UserError(f"{name}={value}: clips are gray or rgb, and folders name their classes; leave it out")
+    reading, kept = Reading(replace(settings, size=settings.size or SIZE, color="rgb")), list[Film]()
+    for film in _films(path, reading):
+        count = len(film.pictures)
+        if count < length:
+            reading.bad.append(f"{film.name}: {count} pictures, and clips have {length}")
+        else:
+            kept.append(film._replace(pictures=film.pictures[: count // length * length]))
+    if sum(len(film.pictures) for film in kept) < 2 * length:
+        told = "; ".join(reading.bad[:5])
+        raise UserError(f"data={path}: fewer than 2 clips of {length} pictures in {len(kept)} films. {told}")
+    return _split(path, settings, length, kept, reading.bad)
 
 
-def _split(path: Path, settings: Data, films: Sequence[Film], bad: Sequence[str]) -> dict[str, Source]:
-    length = settings.frames or 0
-    clips = [film.pictures.unflatten(0, (-1, length)).transpose(1, 2) for film in films]  # type: ignore[no-untyped-call]
-    gray = settings.color == "gray" or (settings.color == "auto" and all(_gray(part) for part in clips))
-    names, label = _classes([film.name for film in films])
-    notes = tuple(f"left out: {reason}" for reason in bad)
-    about = About(
-        settings.data, "clip", (1 if gray else 3, *clips[0].shape[2:]), names, rate=films[0].rate, notes=notes
-    )
-    numbers = tensor_source(About("films", "row", ()), {"row": torch.arange(len(films))})
-    found = {}
-    for name, part in zip(("train", "test"), carve(numbers, settings.test), strict=True):
-        rows = part[torch.arange(len(part))]["row"].tolist()
-        columns = {"clip": torch.cat([clips[row][:, :1] if gray else clips[row] for row in rows])}
-        if names:
-            columns["label"] = torch.cat([torch.full((len(clips[row]),), label[row]) for row in rows])
-        found[name] = tensor_source(about, columns)
-    return dict(found)
-
-
-def _gray(clips: Tensor) -> bool:
-    return bool((clips[:, :1] == clips).all())
+def _split(path: Path, settings: Data, length: int, films: Sequence[Film], bad: Sequence[str]) -> dict[str, Source]:
+    cut = [film.pictures.view(-1, length, *film.pictures.shape[1:]).transpose(1, 2) for film in films]
+    film = torch.repeat_interleave(torch.arange(len(cut)), torch.tensor([len(each) for each in cut]))
+    clips = torch.cat(cut)
+    if settings.color == "gray":
+        flat = recolored(clips.transpose(1, 2).flatten(0, 1), "gray")
+        clips = flat.view(len(clips), length, *flat.shape[1:]).transpose(1, 2)
+    elif settings.color == "auto" and bool((clips[:, :1] == clips).all()):
+        clips = clips[:, :1]
+    clips = clips.contiguous()
+    names, label = _classes([each.name for each in films])
+    rates = {each.rate for each in films}
+    notes = [f"left out: {reason}" for reason in bad[:TOLD]]
+    notes += [f"... and {len(bad) - TOLD} more"] if len(bad) > TOLD else []
+    notes += [f"films have {min(rates):g} to {max(rates):g} pictures a second"] if len(rates) > 1 else []
+    about = About(settings.data, "clip", tuple(clips.shape[1:]), names, rate=films[0].rate, notes=tuple(notes))
+    columns = {"clip": clips, "film": film} | ({"label": torch.tensor(label)[film]} if names else {})
+    if len(films) > 1:
+        train, test = carve(tensor_source(about, columns), settings.test)
+        return {"train": train, "test": test}
+    kept = min(max(1, round(len(clips) * (1 - settings.test))), len(clips) - 1)
+    about = replace(about, notes=(*about.notes, "there is one film: its end is held out"))
+    parts = ({name: column[rows] for name, column in columns.items()} for rows in (slice(kept), slice(kept, None)))
+    return {name: tensor_source(about, part) for name, part in zip(("train", "test"), parts, strict=True)}
 
 
 def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     """Of films by the folder above them, where there are at least two."""
     root = common_folder([f"{name}/x" for name in names])
     folders = [str(PurePosixPath(name.removeprefix(root)).parent) for name in names]
-    classes = tuple(sorted(set(folders)))
+    classes = ordered(folders)
     return (classes, [classes.index(folder) for folder in folders]) if len(classes) > 1 else ((), [])
 
 
-def _films(path: Path, settings: Data, bad: list[str]) -> Iterator[Film]:
-    """All that there are, by name; what cannot be read is told in `bad`."""
-    videos = [path] if path.suffix.lower() in VIDEOS else []
-    if path.is_dir():
-        videos = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEOS)
-    for video in videos:
-        name = video.name if video == path else video.relative_to(path).as_posix()
+def _films(path: Path, reading: Reading) -> Iterator[Film]:
+    """All that there are, by name; what cannot be read is told in `reading.bad`."""
+    videos = _videos(path)
+    for name, video, problem in videos:
         try:
-            yield _video(name, video, settings)
+            if problem:
+                raise UnreadableError(problem)
+            yield _video(name, video, reading)
         except UnreadableError as error:
-            bad.append(f"{name}: {error}")
+            reading.bad.append(f"{name}: {error}")
     if path.suffix.lower() in VIDEOS:
         return
-    singles = defaultdict[str, list[File]](list)
-    with opened(path) as listing, warnings.catch_warnings():
+    with contextlib.ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
-        bad += [f"{name}: {reason}" for name, reason in listing.bad]
-        for file in listing.files:
-            film = _told(file, settings, bad)
-            if film is not None:
-                yield film
-            else:
-                singles[str(PurePosixPath(file.name).parent)].append(file)
-        for folder, files in singles.items():
-            pictures = [p for file in sorted(files, key=_in_order) if (p := _picture(file, settings, bad)) is not None]
-            if pictures:
-                yield Film(folder, torch.stack(pictures))
+        try:
+            listing = stack.enter_context(opened(path))
+        except UserError:
+            if videos:  # and no pictures beside them
+                return
+            raise
+        reading.bad += [f"{name}: {reason}" for name, reason in listing.bad]
+        yield from _of_pictures(listing.files, reading)
+
+
+def _videos(path: Path) -> list[tuple[str, Path, str]]:
+    """(name, file, why it may not be read) of the file itself, or of those in a folder."""
+    if path.suffix.lower() in VIDEOS and path.is_file():
+        return [(path.name, path, "")]
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEOS) if path.is_dir() else []
+    return [(file.relative_to(path).as_posix(), file, path_problem(file, path.resolve())) for file in found]
+
+
+def _of_pictures(files: Sequence[File], reading: Reading) -> Iterator[Film]:
+    """Files that are films by themselves; then single pictures, by folder."""
+    singles = defaultdict[str, list[File]](list)
+    for file in files:
+        try:
+            film = _whole(file, reading)
+        except UnreadableError as error:
+            reading.bad.append(f"{file.name}: {error}")
+            continue
+        if film is not None:
+            yield film
+        else:
+            singles[str(PurePosixPath(file.name).parent)].append(file)
+    for folder, each in singles.items():
+        pictures = (p for file in sorted(each, key=_in_order) if (p := _picture(file, reading)) is not None)
+        with contextlib.suppress(UnreadableError):  # each of its pictures was told of
+            yield reading.film(folder, pictures)
 
 
 def _in_order(file: File) -> list[tuple[int, str]]:
     """`frame9` before `frame10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name)]
+    parts = re.split(r"(\d+)", file.name)
+    return [(len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part) for part in parts]
 
 
-def _picture(file: File, settings: Data, bad: list[str]) -> Tensor | None:
+def _picture(file: File, reading: Reading) -> Tensor | None:
+    """(1, C, H, W), in its own size."""
     try:
-        whole = torch.from_numpy(decode(file.read(), 0, 0, "whole").pixels.copy())
+        return torch.from_numpy(decode(file.read(), 0, 0, "whole").pixels.copy())[None]
     except UnreadableError as error:
-        bad.append(f"{file.name}: {error}")
+        reading.bad.append(f"{file.name}: {error}")
         return None
-    return brought_to(recolored(whole[None], "rgb"), settings)[0]
 
 
-def _told(file: File, settings: Data, bad: list[str]) -> Film | None:
-    """A file that holds a whole film: a GIF, or a strip; None for a single picture."""
+def _whole(file: File, reading: Reading) -> Film | None:
+    """Of a file that holds a whole film: an animation, or a strip where that is asked for; None for a picture."""
+    data = file.read()
     try:
-        data = file.read()
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
+        with Image.open(io.BytesIO(data), formats=formats()) as image:
             if getattr(image, "is_animated", False):
-                return _animation(file.name, image, settings)
-        if width < 2 * height or width % height or width * height > MAX_PIXELS:
-            return None
-        whole = torch.from_numpy(decode(data, 0, 0, "whole").pixels.copy())
-    except UnreadableError as error:
-        bad.append(f"{file.name}: {error}")
+                return _animation(file.name, image, reading)
+    except (UnreadableError, UserError):
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableError("not a picture in a known format, or its header is damaged") from None
+    except Exception as error:  # parsers of damaged files fail in every way there is
+        raise UnreadableError(f"cannot be decoded: {error or type(error).__name__}") from error
+    if not reading.settings.strips:
         return None
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-        return None  # `_picture` tells of it
-    parts = torch.stack(torch.split(recolored(whole[None], "rgb")[0], height, 2))
-    return Film(file.name, brought_to(parts, settings))
+    whole = torch.from_numpy(decode(data, 0, 0, "whole").pixels.copy())[None]
+    height, width = whole.shape[2:]
+    if width % height or width < 2 * height:
+        raise UnreadableError(f"{height}x{width} is no strip: squares side by side are expected")
+    if width // height > LONGEST:
+        raise UnreadableError(f"{width // height} pictures are more than the limit of {LONGEST}")
+    return reading.film(file.name, torch.split(whole, height, 3))
 
 
-def _animation(name: str, image: Image.Image, settings: Data) -> Film:
-    pause = float(image.info.get("duration", 0)) or 1000 / RATE
+def _animation(name: str, image: Image.Image, reading: Reading) -> Film:
     if image.size[0] * image.size[1] > MAX_PIXELS:
         raise UnreadableError(f"more than the limit of {MAX_PIXELS // 10**6} megapixels")
-    frames = [
-        brought_to(torch.from_numpy(np.asarray(frame.convert("RGB")).copy()).permute(2, 0, 1)[None], settings)
-        for frame in islice(ImageSequence.Iterator(image), LONGEST)
-    ]
-    return Film(name, torch.cat(frames), 1000 / pause)
+    pause = float(image.info.get("duration", 0)) or 1000 / RATE
+    frames = (
+        torch.from_numpy(np.asarray(frame.convert("RGB")).copy()).permute(2, 0, 1)[None]
+        for frame in ImageSequence.Iterator(image)
+    )
+    return reading.film(name, frames, 1000 / pause)
 
 
-def _video(name: str, path: Path, settings: Data) -> Film:
+def _video(name: str, path: Path, reading: Reading) -> Film:
     try:
         import av
     except ImportError:
@@ -185,13 +244,14 @@ def _video(name: str, path: Path, settings: Data) -> Film:
     try:
         with av.open(str(path)) as film:
             stream: Any = film.streams.video[0]
-            frames = [
-                brought_to(torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)[None], settings)
-                for frame in islice(film.decode(stream), LONGEST)
-            ]
-            rate = float(stream.average_rate or RATE)
+            if stream.width * stream.height > MAX_PIXELS:
+                raise UnreadableError(f"more than the limit of {MAX_PIXELS // 10**6} megapixels")
+            frames = (
+                torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)[None]
+                for frame in film.decode(stream)
+            )
+            return reading.film(name, frames, float(stream.average_rate or RATE))
+    except (UnreadableError, UserError):
+        raise
     except Exception as error:  # damaged files fail in every way there is
         raise UnreadableError(f"cannot be decoded: {error or type(error).__name__}") from error
-    if not frames:
-        raise UnreadableError("holds no pictures")
-    return Film(name, torch.cat(frames), rate)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sparring.config import UserError
 from sparring.data.source import About, Source, class_prior
 
 
@@ -47,6 +48,9 @@ def clustered(source: Source, clusters: int, seed: int = 0) -> Source:
 
     0 clusters, or a set too small for two, gives the source without labels.
     """
+    if source.about.key not in ("image", "point"):
+        what = source.about.what
+        raise UserError(f"--data {source.about.name} has {what}, and this recipe models pictures or points")
     count = min(clusters, len(source) // 16)
     if count < 2:
         return unlabelled(source)

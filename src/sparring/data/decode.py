@@ -62,7 +62,7 @@ def decode(data: bytes, height: int, width: int, fit: str) -> Decoded:
     if not data:
         raise UnreadableError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+        with Image.open(io.BytesIO(data), formats=formats()) as image:
             return _decoded(image, height, width, fit)
     except UnreadableError:
         raise
@@ -74,7 +74,7 @@ def decode(data: bytes, height: int, width: int, fit: str) -> Decoded:
         raise UnreadableError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _formats() -> list[str]:
+def formats() -> list[str]:
     """The decoders wanted and built in: a file must not choose an odder one (EPS starts a program)."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]

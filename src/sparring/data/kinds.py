@@ -46,13 +46,13 @@ def to_uint8(made: Tensor) -> Tensor:
 
 
 def to_wave(stored: Tensor) -> Tensor:
-    """int16 -> float32 in [-1, 1)."""
-    return stored.float().mul_(1 / 32768)
+    """int16 -> float32 in [-1, 1]."""
+    return stored.float().mul_(1 / 32767)
 
 
 def to_int16(made: Tensor) -> Tensor:
     """Float in [-1, 1] -> int16, rounded to nearest and clamped."""
-    return made.float().mul(32767).round_().clamp_(-32768, 32767).to(torch.int16).contiguous()
+    return made.float().mul(32767).round_().clamp_(-32767, 32767).to(torch.int16).contiguous()
 
 
 def as_it_is(x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def loudness(x: Tensor, bands: int = 16, moments: int = 8) -> Tensor:
 def word_groups(x: Tensor) -> Tensor:
     """(n, L) int64 words, 0 for none -> (n, GROUPS): root of the share of words and pairs that fall into each group.
 
-    Groups are those of a fixed hash, so that nothing is learnt and nothing differs between sets.
+    Groups are those of a fixed hash of the words' numbers: nothing is learnt, and texts of one vocabulary compare.
     """
     alone = x * 2654435761 % 2147483647 % GROUPS
     pairs = (x[:, :-1] * 40503 + x[:, 1:] * 69069 + 12345) * 2654435761 % 2147483647 % GROUPS
@@ -104,7 +104,7 @@ _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 def ready(column: Tensor, device: torch.device | None = None) -> Tensor:
     """A stored column on the device, as networks read it: bytes in [-1, 1], channels last; 16 bits as a wave."""
     column = column.to(device, non_blocking=True)
-    if column.dtype not in _READ:
+    if column.dtype not in _READ or column.ndim < 3:  # numbers of something, however small
         return column
     read = _READ[column.dtype](column)
     return read.contiguous(memory_format=_FORMATS.get(read.ndim, torch.contiguous_format))

@@ -91,11 +91,12 @@ def _folder(root: Path) -> Listing:
             path = Path(folder) / name
             # a name that is not UTF-8 could not be printed or written down
             shown = os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "replace")
-            listing.add(shown, partial(_file_bytes, path), _path_problem(path, root))
+            listing.add(shown, partial(_file_bytes, path), path_problem(path, root))
     return listing
 
 
-def _path_problem(path: Path, root: Path) -> str:
+def path_problem(path: Path, root: Path) -> str:
+    """Why a file below `root` (resolved) is not to be read; empty where it may be."""
     try:
         if path.is_symlink() and not path.resolve(strict=True).is_relative_to(root):
             return "a link that leaves the folder; copy the picture into it"

@@ -30,7 +30,9 @@ class Data:
     """What each picture shows, for text_to_image: `names` (of the files), a CSV, TSV or JSON file of `file, sentence`,
     `classes`, or `own` for shapes."""
     frames: int | None = None
-    """Pictures of a clip, where the data are clips: folders of numbered pictures, strips, GIFs, videos."""
+    """Pictures of a clip, where the data are films: folders of numbered pictures, GIFs, videos."""
+    strips: bool = False
+    """Each picture is a film: squares side by side."""
     frame_step: int = 1
     """Every so many-th picture of a film is taken."""
     unit: Literal["auto", "words", "characters", "letters"] = "auto"

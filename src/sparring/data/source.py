@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sparring.data.kinds import KINDS
+
 Batch = Mapping[str, Tensor]
 Splits = Mapping[str, "Source"]  # "train" always; "validation" and "test" where there are any
 
@@ -49,6 +51,11 @@ class About:
     """Samples a second of sounds, pictures a second of clips; 0 for what has no time."""
     notes: tuple[str, ...] = field(default=())
     """Sentences for the user: where it was found, its licence, what was left out and why."""
+
+    @property
+    def what(self) -> str:
+        """Its samples, in messages."""
+        return KINDS[self.key].what
 
 
 class Source(Protocol):
@@ -148,11 +155,21 @@ def subset(source: Source, index: Tensor) -> Source:
     return replace(rows, about=replace(about, sha256=sha256))
 
 
+def _carved_by_film(train: TensorSource, films: Tensor, fraction: float, seed: int) -> tuple[Source, Source]:
+    order = films[torch.randperm(len(films), generator=torch.Generator().manual_seed(seed))]
+    count = min(max(round(len(films) * fraction), 1), len(films) - 1)
+    aside = torch.isin(train.columns["film"], order[:count])
+    return subset(train, (~aside).nonzero().squeeze(1)), subset(train, aside.nonzero().squeeze(1))
+
+
 def carve(train: Source, fraction: float, seed: int = 0) -> tuple[Source, Source]:
     """Split off a random `fraction` (0 < fraction < 1) of `train`: (what stays, what is set aside).
 
-    The choice is a function of (length, fraction, seed) alone, and at least one row lands on each side.
+    The choice is a function of (length, fraction, seed) alone, and at least one row lands on each side. Rows of one
+    `film`, where there is such a column and more than one, stay together.
     """
+    if isinstance(train, TensorSource) and len(films := torch.unique(train.columns.get("film", torch.zeros(1)))) > 1:
+        return _carved_by_film(train, films, fraction, seed)
     n = len(train)
     count = min(max(round(n * fraction), 1), n - 1)
     if count < 1:

@@ -10,15 +10,19 @@ from pathlib import Path
 import torch
 
 from sparring.config import UserError
+from sparring.data.members import path_problem
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, carve, tensor_source
 from sparring.data.words import numbered
 
-LARGEST = 2**29
-"""Bytes that are read."""
+LARGEST = 2**26
+"""Bytes of all files together."""
+MOST = 2**29
+"""Words of all texts, each as long as the longest."""
 LONGEST = {"words": 40, "characters": 64}
 WINDOW = 48
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
+SPLITS = ("train", "test")
 SPACED = 0.2
 """Share of lines with a space in them from which on a file is taken to be of words."""
 
@@ -31,8 +35,8 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     are unknown. `UserError` for what cannot be read.
     """
     _refuse_settings_of_pictures(settings)
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    texts = [_read(file) for file in files]
+    files = _files(path)
+    texts = [_read(file) for file in files.values()]
     unit = _unit(texts, settings)
     length, characters = _length(unit, settings), unit != "words"
     said = [_lines(text, unit, length) for text in texts]
@@ -40,19 +44,41 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     left = sum(map(len, said)) - sum(map(len, kept))
     if sum(map(len, kept)) < 2:
         raise UserError(f"data={path}: of its texts {left:,} are longer than {length} {unit}, and fewer than 2 are not")
-    longest = max(len(line) for lines in kept for line in lines)
-    counts = Counter(word for lines in kept for line in lines for word in line)
+    every = [line for lines in kept for line in lines]
+    longest = max(map(len, every))
+    if len(every) * longest > MOST:
+        raise UserError(f"data={path}: {len(every):,} texts as long as the longest, {longest}, are too many; --length")
+    names = tuple(files) if len(files) > 1 else ()
+    label = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor([len(lines) for lines in kept]))
+    rows = tensor_source(About("rows", "row", ()), {"row": torch.arange(len(every))})
+    splits = {name: part.columns["row"] for name, part in zip(SPLITS, carve(rows, settings.test), strict=True)}  # type: ignore[attr-defined]
+    counts = Counter(word for row in splits["train"].tolist() for word in every[row])
     vocabulary = sorted(word for word, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[: settings.vocabulary])
-    columns = {"text": numbered((line for lines in kept for line in lines), vocabulary, longest)}
-    names = tuple(file.stem for file in files) if len(files) > 1 else ()
-    if names:
-        columns["label"] = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor([len(k) for k in kept]))
     about = About(
         path.stem, "text", (longest,), names, vocabulary=tuple(vocabulary), characters=characters,
         notes=_notes(left, length, unit, len(counts) - len(vocabulary)),
     )  # fmt: skip
-    train, test = carve(tensor_source(about, columns), settings.test)
-    return {"train": train, "test": test}
+    found = {}
+    for name, row in splits.items():
+        columns = {"text": numbered((every[i] for i in row.tolist()), vocabulary, longest)}
+        found[name] = tensor_source(about, columns | ({"label": label[row]} if names else {}))
+    return dict(found)
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """By name without ending: the file itself, or the text files of a folder, hidden ones left out."""
+    if path.suffix.lower() == ".zip":
+        raise UserError(f"data={path}: texts are read from files and folders; unpack it")
+    if not path.is_dir():
+        return {path.stem: path}
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".txt" and not p.name.startswith("."))
+    for file in found:
+        if problem := path_problem(file, path.resolve()):
+            raise UserError(f"data={file}: {problem}")
+    total = sum(file.stat().st_size for file in found)
+    if total > LARGEST:
+        raise UserError(f"data={path} has {total:,} bytes of text; at most {LARGEST:,} are read")
+    return {file.relative_to(path).with_suffix("").as_posix(): file for file in found}
 
 
 def _refuse_settings_of_pictures(settings: Data) -> None:
@@ -67,8 +93,8 @@ def _refuse_settings_of_pictures(settings: Data) -> None:
 
 def _read(file: Path) -> str:
     try:
-        if file.stat().st_size > LARGEST:
-            raise UserError(f"data={file} has {file.stat().st_size:,} bytes; at most {LARGEST:,} are read")
+        if not file.is_file() or file.stat().st_size > LARGEST:
+            raise UserError(f"data={file} is no regular file of at most {LARGEST:,} bytes")
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"data={file} is not UTF-8 text: {error}; convert it, e.g. with iconv") from None

@@ -273,7 +273,7 @@ class Joined:
 
 def _pictures(split: Source) -> Source:
     if split.about.key != "image":
-        raise UserError(f"source: {split.about.name} has points, and only pictures are made from pictures")
+        raise UserError(f"source: {split.about.name} has {split.about.what}, and only pictures are made from pictures")
     return split
 
 

@@ -16,7 +16,7 @@ def picture_shape(about: About) -> tuple[int, int, int]:
     """(C, H, W). `UserError` for points."""
     if len(about.shape) != 3:
         raise UserError(
-            f"--data {about.name} has points, not pictures; use the recipe mlp or pacgan, or plain networks"
+            f"--data {about.name} has {about.what}, not pictures; use the recipe mlp or pacgan, or plain networks"
         )
     channels, height, width = about.shape
     return channels, height, width

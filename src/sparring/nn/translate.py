@@ -182,6 +182,11 @@ class Kept(nn.Module):
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
+        *_, last = (m for m in body.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
+        with torch.no_grad():  # nothing is new at the start, whatever the network
+            (last.weight[-1] if isinstance(last, nn.Conv2d) else last.weight[:, -1]).zero_()
+            if last.bias is not None:
+                last.bias[-1] = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""

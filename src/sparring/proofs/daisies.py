@@ -96,7 +96,7 @@ def translated(preset: Mapping[str, Any], kinds: Kinds, seed: int, effort: Effor
     """(held-out daisies as sunflowers and sunflowers as daisies, CPU seconds of training)."""
     settings = Data(file_of(KINDS[1]), SIZE, "rgb", source=file_of(KINDS[0]), test=HELD_OUT)
     changes = dict(preset) if effort == "full" else {**preset, "rounds": 6}
-    machine = find_machine(How(threads=1), "image")
+    machine = find_machine(How(device="cpu", threads=1), "image")
     run = played("cyclegan", None, changes, open_data(settings)["train"], seed, machine)
     made = []
     for network, (here, _) in zip(("to image", "to source"), WAYS.values(), strict=True):

@@ -151,7 +151,7 @@ Found = Mapping[str, Sequence[Mapping[str, float]]]
 
 def restored(task: Task, truth: Truth, train: Source, seeds: int, effort: Effort) -> dict[str, list[Any]]:
     """(what each case makes of the held-out pictures, CPU seconds), of each seed."""
-    machine, made = find_machine(How(threads=1), "image"), dict[str, list[Any]]()
+    machine, made = find_machine(How(device="cpu", threads=1), "image"), dict[str, list[Any]]()
     for case, rounds in task.rounds.items():
         changes = {**task.changes, **CASES[case], "rounds": rounds if effort == "full" else 6}
         runs = [played(task.recipe, task.preset, changes, train, seed, machine) for seed in seeds_of(min(seeds, SEEDS))]

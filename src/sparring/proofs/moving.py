@@ -60,7 +60,7 @@ def read(by: Extractor, clips: Tensor, label: Tensor) -> dict[str, float]:
 def moving(seeds: int, effort: Effort) -> Result:
     """Clips by digit, read exactly."""
     splits = open_data(Data(data="moving-digits"))
-    machine = find_machine(How(threads=1), "image")
+    machine = find_machine(How(device="cpu", threads=1), "image")
     by = judge.judge_of({name: pictures(split) for name, split in splits.items()}, machine, Console(quiet=True))
     test = splits["test"][torch.arange(len(splits["test"]))]
     real = read(by, test["clip"], test["label"])

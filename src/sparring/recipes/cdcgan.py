@@ -67,7 +67,7 @@ def build(config: Config, about: About) -> Game:
     """Two conditional networks and their game."""
     if len(about.shape) != 3:
         raise UserError(
-            f"--data {about.name} has points, not pictures; use the recipe mlp, or wgan_gp, sngan, fgan, pacgan"
+            f"--data {about.name} has {about.what}, not pictures; use the recipe mlp, or wgan_gp, sngan, fgan, pacgan"
         )
     if not 0 <= config.label_dropout < 1:
         raise UserError(f"label_dropout={config.label_dropout} must be a share from 0 to below 1, such as 0.1")

@@ -77,7 +77,7 @@ def build(config: Config, about: About) -> Game:
     """One player that lowers the cross-entropy of the label."""
     if about.key not in NETWORKS:
         what = " and ".join(KINDS[key].what for key in NETWORKS)
-        raise UserError(f"--data {about.name} has {KINDS[about.key].what}, and this classifier reads {what}")
+        raise UserError(f"--data {about.name} has {about.what}, and this classifier reads {what}")
     network = NETWORKS[about.key](about, config.width)
     optimizer = config.optimizer.over(network.parameters())
 

@@ -83,7 +83,7 @@ def networks(config: Config, about: About) -> tuple[nn.Module, nn.Module]:
     shape = about.shape
     if len(shape) != 3:
         raise UserError(
-            f"--data {about.name} has points, not pictures; use the recipe mlp, or wgan_gp, sngan, fgan, pacgan"
+            f"--data {about.name} has {about.what}, not pictures; use the recipe mlp, or wgan_gp, sngan, fgan, pacgan"
         )
     channels, height, width = shape
     wanted = {"classic28": (1, 28, 28), "classic64": (3, 64, 64), "radford": (channels, 64, 64)}

@@ -113,7 +113,7 @@ class _Star:
 def data(config: Config, source: Source) -> Source:
     """Pictures of several domains."""
     if source.about.key != "image":
-        raise UserError(f"--data {source.about.name} has points, and stargan translates pictures")
+        raise UserError(f"--data {source.about.name} has {source.about.what}, and stargan translates pictures")
     if source.about.source:
         return unlabelled(unpaired(source) if source.about.paired else source)
     if len(source.about.classes) < 2:

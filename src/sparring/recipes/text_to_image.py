@@ -51,7 +51,7 @@ MIRRORED = "augment.flip mirrors pictures and not their captions: leave it out w
 def data(config: Config, source: Source) -> Source:
     """Captions are required."""
     if source.about.key != "image":
-        raise UserError(f"--data {source.about.name} has points, and text_to_image makes pictures")
+        raise UserError(f"--data {source.about.name} has {source.about.what}, and text_to_image makes pictures")
     if not source.about.caption:
         raise UserError(
             f"--data {source.about.name} has no captions, and text_to_image draws what they say: --captions names (of "

@@ -120,7 +120,7 @@ def build(config: Config, about: About) -> Game:
         raise UserError(f"importance={config.importance} has no divergence for beta={config.beta} to weigh; use beta=1")
     if about.key != "image" and config.likelihood != "gaussian":
         raise UserError(
-            f"likelihood={config.likelihood} is of pixels, and --data {about.name} has points; use --preset points"
+            f"likelihood={config.likelihood} is of pixels, and {about.name} has {about.what}; use --preset points"
         )
     likelihood = likelihood_of(config.likelihood, config.scale, about.key == "image")
     sizes = (2 * config.latent, config.latent)

@@ -25,6 +25,7 @@ from sparring.duel import Duel, duel
 from sparring.game import Game
 from sparring.nn.video import ClipDiscriminator, VideoGenerator
 from sparring.optimizers import Adam
+from sparring.schedules import ever
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,21 @@ def data(config: Config, source: Source) -> Source:
     return source
 
 
+def refuse(config: Config, least: int, length: int) -> None:
+    """`UserError` for numbers that would do nothing, or harm; `least` pictures are the shortest view."""
+    if config.discriminator_augment.module() is not None or config.augment.flip or config.augment.shift:
+        raise UserError("augment and discriminator_augment change pictures, and these are clips; leave them out")
+    if config.latent != Duel.latent:
+        raise UserError(f"latent={config.latent}: clips are made of content, motion and path; set those")
+    if min(config.content, config.motion, config.path) < 1:
+        raise UserError(f"content={config.content}, motion={config.motion}, path={config.path}: each at least 1")
+    if least < length and (config.penalty.difference or ever(config.penalty.consistency)):
+        raise UserError(
+            "penalty.difference and penalty.consistency compare two scores of nearly the same clip, and views shorter "
+            f"than its {length} pictures look at other moments; leave them out, or use --views 0"
+        )
+
+
 def build(config: Config, about: About) -> Game:
     """A generator of clips, and a critic for each view."""
     channels, length, height, width = about.shape
@@ -75,8 +91,7 @@ def build(config: Config, about: About) -> Game:
     views = [count or length for count in config.views]
     if not views or not all(1 <= count <= length for count in views):
         raise UserError(f"views={config.views}: name 1 to {length} pictures each, the length of the clips; 0 is all")
-    if config.discriminator_augment.module() is not None:
-        raise UserError("discriminator_augment changes pictures, and these are clips; leave it out")
+    refuse(config, min(views), length)
     classes = len(about.classes)
     generator = VideoGenerator(config.content, config.motion, config.path, shape, config.width, classes)
     discriminator = ClipDiscriminator(shape, views, config.discriminator_width, classes)

@@ -165,7 +165,13 @@ def _beside(snapshot: Snapshot) -> str:
 def _class_row(run: Run, snapshot: Snapshot) -> str:
     """Names above the columns, where each column is one class."""
     classes = dig(run.config, "about", "classes")
-    if not isinstance(classes, list) or len(classes) != snapshot.columns or dig(run.config, "about", "invented"):
+    moments = dig(run.config, "about", "key") == "clip"  # then columns are pictures of a clip
+    if (
+        moments
+        or not isinstance(classes, list)
+        or len(classes) != snapshot.columns
+        or dig(run.config, "about", "invented")
+    ):
         return ""
     cells = "".join(f"<span>{escape(name)}</span>" for name in classes)
     return f'<div class="classes" aria-label="Class of each column" role="group">{cells}</div>'
