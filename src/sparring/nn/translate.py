@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,16 @@ from torch.nn.functional import cross_entropy, normalize, one_hot
 from sparring.config import UserError
 from sparring.nn.layers import normal_init, spectral_norm
 
+Norm = Callable[[int], nn.Module]
+"""Channels -> a layer."""
+
 
 def norm(channels: int) -> nn.Module:
     """Instance normalisation without weights and running statistics: a picture is treated alike in any batch."""
     return nn.InstanceNorm2d(channels)
+
+
+NORMS: Mapping[str, Norm] = {"instance": norm, "batch": nn.BatchNorm2d, "none": lambda channels: nn.Identity()}
 
 
 def depth(height: int, width: int, most: int, smallest: int = 4) -> int:
@@ -135,7 +141,9 @@ class UNet(nn.Module):
     innermost layers up, which is the only noise, also when samples are drawn.
     """
 
-    def __init__(self, source: Sequence[int], image: Sequence[int], width: int = 64, dropout: float = 0.5) -> None:
+    def __init__(
+        self, source: Sequence[int], image: Sequence[int], width: int = 64, dropout: float = 0.5, normal: Norm = norm
+    ) -> None:
         super().__init__()
         before, height, wide = source
         levels = depth(height, wide, 8, 1)
@@ -145,7 +153,7 @@ class UNet(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for level, after in enumerate(widths):
             inner = level == levels - 1
-            normed = [] if level == 0 or inner else [norm(after)]
+            normed = [] if level == 0 or inner else [normal(after)]
             self.down.append(
                 nn.Sequential(*([nn.LeakyReLU(0.2)] if level else []), nn.Conv2d(before, after, 4, 2, 1), *normed)
             )
@@ -154,7 +162,7 @@ class UNet(nn.Module):
                 nn.Sequential(
                     nn.ReLU(),
                     nn.ConvTranspose2d(after if inner else 2 * after, out, 4, 2, 1),
-                    *([norm(out)] if level else []),
+                    *([normal(out)] if level else []),
                     *([_AlwaysDropout(dropout)] if level and level >= levels - 3 else []),
                 )
             )
@@ -211,11 +219,17 @@ class PatchCritic(nn.Module):
     """(N, C, H, W) -> (N, 1, h, w): a score of every patch. Isola et al. 2017, 6.1.2.
 
     `layers` strided 4x4 convolutions, then two of stride 1: patches of 16, 34 or 70 pixels for 1, 2, 3 of them; fewer
-    where the pictures are small. `normalised` by instance, `spectral` by the norm of the weights.
+    where the pictures are small. `normalised` by `normal`, `spectral` by the norm of the weights.
     """
 
     def __init__(
-        self, shape: Sequence[int], width: int = 64, layers: int = 3, normalised: bool = True, spectral: bool = False
+        self,
+        shape: Sequence[int],
+        width: int = 64,
+        layers: int = 3,
+        normalised: bool = True,
+        spectral: bool = False,
+        normal: Norm = norm,
     ) -> None:
         super().__init__()
         before, height, wide = shape
@@ -224,7 +238,7 @@ class PatchCritic(nn.Module):
         for level in range(strided + 1):
             after = min(8, 2**level) * width
             body.append(nn.Conv2d(before, after, 4, 2 if level < strided else 1, 1))
-            body += [norm(after)] if normalised and level else []
+            body += [normal(after)] if normalised and level else []
             body.append(nn.LeakyReLU(0.2, inplace=True))
             before = after
         self.body = nn.Sequential(*body, nn.Conv2d(before, 1, 4, 1, 1))

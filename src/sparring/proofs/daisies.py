@@ -144,7 +144,7 @@ def proof(seeds: int, effort: Effort) -> Result:
     claims = [claim for way in WAYS for claim in way_of(way, kinds, [made for made, _ in runs])]
     claims.append(Claim("cyclegan", "CPU seconds", [seconds for _, seconds in runs], reference=True))
     pictures = {
-        name: [drawn(kinds.test[here], {"made": made, "and of another seed": other}, len(made) // SHOWN)]
+        name: [drawn(kinds.test[here], {"made": made, "and of the last seed": other}, len(made) // SHOWN)]
         for name, (here, _), made, other in zip(SHEETS, WAYS.values(), runs[0][0], runs[-1][0], strict=True)
     }
     learnt, held = (" and ".join(str(len(each)) for each in part) for part in (kinds.train, kinds.test))

@@ -72,6 +72,9 @@ def moving(seeds: int, effort: Effort) -> Result:
         Claim("real, pictures shuffled", SEEN, [mixed[SEEN]], reference=True),
         Claim("real, pictures shuffled", MOVES, [mixed[MOVES]], least[MOVES], 1, "must fail", True),
     ]
+    noise = torch.randint(256, test["clip"].shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    sure = read(by, noise, test["label"])[SEEN]
+    claims.append(Claim("noise", SEEN, [sure], least[SEEN], 1, "must fail", True))
     frames = list[Image.Image]()
     for case, changes in CASES.items():
         found = []

@@ -25,7 +25,7 @@ from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player
-from sparring.nn.translate import Kept, PatchCritic, Translator, UNet
+from sparring.nn.translate import NORMS, Kept, PatchCritic, Translator, UNet
 from sparring.objectives import Objective
 from sparring.optimizers import Adam
 from sparring.translating import Translating, any_objective, translation
@@ -44,6 +44,9 @@ class Config(Translating):
     keep: bool = False
     """The generator also says how much of each pixel is new, and keeps the rest of the source: for few pairs of
     pictures that are much alike."""
+    norm: Literal["instance", "batch", "none"] = "instance"
+    """Of the U-Net and the critic: of a picture by itself; or over the batch, for small things on plain ground, whose
+    share of a picture must be seen."""
     dropout: float = 0.5
     """In the innermost layers up of the U-Net."""
     objective: str = "non-saturating"
@@ -111,7 +114,7 @@ def _translator(config: Config, source: Sequence[int], image: Sequence[int]) -> 
         raise UserError(f"keep: sources of {source[0]} channels are no part of images of {image[0]}; leave it out")
     made = (image[0] + config.keep, *image[1:])
     if config.network == "unet":
-        body: nn.Module = UNet(source, made, config.width, config.dropout)
+        body: nn.Module = UNet(source, made, config.width, config.dropout, NORMS[config.norm])
     else:
         body = Translator(source, made, config.width, config.blocks)
     return Kept(body) if config.keep else body
@@ -127,7 +130,9 @@ def build(config: Config, about: About) -> Game:
         )
     objective = any_objective(config)
     generator = _translator(config, source, image)
-    critic = PatchCritic((source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers)
+    critic = PatchCritic(
+        (source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers, normal=NORMS[config.norm]
+    )
     pair = _Pair(config, objective, generator, critic)
     optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
     modules: dict[str, nn.Module] = {"generator": generator}
