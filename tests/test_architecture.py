@@ -15,7 +15,7 @@ LAYERS = [
     ["__init__", "config", "files", "flags", "seeds"],
     ["schedules", "augment", "data", "objectives", "penalties", "nn.layers"],
     ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained", "nn.dino", "nn.likelihoods"],
-    ["nn.pairs", "nn.residual", "nn.r3", "nn.autoencoder", "nn.translate", "nn.text", "nn.noisy"],
+    ["nn.pairs", "nn.residual", "nn.r3", "nn.autoencoder", "nn.translate", "nn.text", "nn.noisy", "nn.sequence"],
     ["nn.restore"],
     ["game", "metrics", "runs", "doctor"],
     ["engine"],

@@ -31,6 +31,7 @@ from sparring.metrics.evaluate import Stamp, class_shares, row, stamp_json, with
 from sparring.metrics.features import Extractor, Features, extract
 from sparring.metrics.likelihood import bounds
 from sparring.metrics.pairs import psnr, ssim
+from sparring.metrics.text import text_scores
 
 MOST_SAMPLES = 10_000
 FEWEST = 10
@@ -120,6 +121,10 @@ def judged(
     metrics = with_floor(fake, floor, reference, learnt, about.prior if known else ())
     if about.name in TOYS and TOYS[about.name].centres is not None:
         metrics |= modes(made[mixed], train[rows_of(train, n, REFERENCE)][about.key], TOYS[about.name])
+    if about.key == "text":
+        texts = (train[rows_of(train, n, REFERENCE)], held_out[rows_of(held_out, MOST_SAMPLES, REFERENCE)])
+        more = train[rows_of(train, TRAINING, REFERENCE)]
+        metrics |= text_scores(made[mixed], *(columns["text"] for columns in (*texts, more)))
     stamp = Stamp(
         extractor.sha256,
         extractor.protocol,

@@ -15,6 +15,7 @@ from sparring.data.captions import with_captions
 from sparring.data.digits import open_digits
 from sparring.data.few import limited
 from sparring.data.idx import open_idx
+from sparring.data.oracle import open_oracle
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
@@ -54,7 +55,7 @@ NAMED: Mapping[str, Named] = {
 }
 
 
-OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts}
+OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts, ".npz": open_oracle}
 """Of files that are no pictures, by their suffix."""
 LOOKED_AT = 1000
 """Files by which the kind of a folder or zip is told."""

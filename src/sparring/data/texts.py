@@ -12,7 +12,7 @@ import torch
 from sparring.config import UserError
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, carve, tensor_source
-from sparring.data.words import numbered
+from sparring.data.words import FIRST, numbered
 
 LARGEST = 2**29
 """Bytes that are read."""
@@ -49,6 +49,7 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
         columns["label"] = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor([len(k) for k in kept]))
     about = About(
         path.stem, "text", (longest,), names, vocabulary=tuple(vocabulary), characters=characters,
+        whole=bool((columns["text"] >= FIRST).all()),
         notes=_notes(left, length, unit, len(counts) - len(vocabulary)),
     )  # fmt: skip
     train, test = carve(tensor_source(about, columns), settings.test)

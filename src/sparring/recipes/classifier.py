@@ -23,6 +23,7 @@ from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.image import ConvClassifier
+from sparring.nn.sequence import TextClassifier
 from sparring.optimizers import SGD
 
 
@@ -49,7 +50,11 @@ def _of_pictures(about: About, width: int) -> nn.Module:
     return ConvClassifier((channels, height, side), len(about.classes), width)
 
 
-NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {"image": _of_pictures}
+def _of_texts(about: About, width: int) -> nn.Module:
+    return TextClassifier(len(about.vocabulary), about.shape[0], len(about.classes), width)
+
+
+NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {"image": _of_pictures, "text": _of_texts}
 """By the kind of what is read: (facts of the data, width) -> a module with `features` and `head`."""
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
