@@ -89,6 +89,7 @@ PROOFS: Mapping[str, Entry] = {
         "20 min",
         _MNIST,
     ),
+    "trigrams": Entry("sequences:trigrams", "letters of an exact oracle", ("sequence",), "5 min", ("brown",)),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 
