@@ -239,6 +239,7 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("inpaint", "tuned", {"data": "digits"}, "--source masked"),
         ("pix2pix", "tuned", {"data": "digits", "source": "reduced:2"}, "the recipe superres"),
         ("cyclegan", "tuned", {"data": "digits", "source": "reduced:2"}, "of one size"),
+        ("sequence", "tuned", {"data": "digits"}, "sequence writes texts"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(

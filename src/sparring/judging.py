@@ -194,8 +194,11 @@ def held_out_rows(game: Game, modules: Mapping[str, Any], held_out: Source, seed
         found["reconstruction error"] = of_mean(away.square().mean(1).sqrt())
     if game.bound is not None:
         weights = partial(game.bound.log_weights, modules)
-        of = bounds(weights, x, BOUND_WEIGHTS)
-        found |= {f"elbo ({game.bound.of})": of.elbo, f"nll ({game.bound.of}, {of.k} weights)": of.nll}
+        of = bounds(weights, x, 1 if game.bound.exact else BOUND_WEIGHTS)
+        if game.bound.exact:
+            found[f"nll ({game.bound.of})"] = of.nll
+        else:
+            found |= {f"elbo ({game.bound.of})": of.elbo, f"nll ({game.bound.of}, {of.k} weights)": of.nll}
     return {name: row(name, estimate) for name, estimate in found.items()}
 
 

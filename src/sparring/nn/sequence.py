@@ -51,10 +51,11 @@ class TokenGenerator(nn.Module):
         started = torch.ones_like(text[:, :1])
         return torch.cat([started, (text[:, :-1] > 0).long()], 1).float()
 
-    def draw(self, uniform: Tensor, temperature: float = 1.0, given: Tensor | None = None) -> Tensor:
+    def draw(self, uniform: Tensor, temperature: float | Tensor = 1.0, given: Tensor | None = None) -> Tensor:
         """(N, L) numbers in [0, 1) -> (N, L) int64 texts, each word by the inverse of its distribution function.
 
-        Below `temperature` 1 likely words are likelier. `given`: (N, l) int64 words that the texts begin with.
+        Below `temperature` 1, or (N, 1) of them, likely words are likelier. `given`: (N, l) int64 words that the texts
+        begin with.
         """
         known = 0 if given is None else given.shape[1]
 

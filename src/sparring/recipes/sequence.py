@@ -214,10 +214,13 @@ def build(config: Config, about: About) -> Game:
         players=[player for player in players if player.stop != 0 and player.start < config.rounds],
         product=("generator",),
         draw=Latent(length, uniform=True),
-        sample=lambda found, drawn: found["generator"].draw((drawn["latent"] + 1) / 2, config.temperature),
+        sample=lambda found, drawn: found["generator"].draw(
+            (drawn["latent"] + 1) / 2, drawn.get("temperature", config.temperature)
+        ),
+        tempered=True,
         score=(lambda x, label: writing.score(x)) if config.likelihood < 1 else None,
         average=Average(config.average) if ever(config.average) else None,
-        bound=Bound("texts", log_weights),
+        bound=Bound("texts", log_weights, exact=True),
         on_round=on_round,
     )
 
