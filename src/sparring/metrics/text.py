@@ -142,14 +142,16 @@ def nearest(made: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
     n, width = len(made), max(made.shape[1], train.shape[1])
     _, found = runs(torch.cat([_widened(made, width), _widened(train, width)]), 2)
     ours = found.text < n
-    place = torch.stack([found.text[ours], found.run[ours]])
-    mine = torch.sparse_coo_tensor(place, torch.ones(place.shape[1]), (n, found.kinds), check_invariants=False)
+    shared, number = torch.unique(found.run[ours], return_inverse=True)  # no others can be found
+    place = torch.stack([found.text[ours], number])
+    mine = torch.sparse_coo_tensor(place, torch.ones(place.shape[1]), (n, len(shared)), check_invariants=False)
+    renamed = torch.full((found.kinds,), -1).index_copy_(0, shared, torch.arange(len(shared)))
     every = torch.bincount(found.text[ours], minlength=n).clamp(min=1)
     best, which = torch.full((n,), -1.0), torch.zeros(n, dtype=torch.int64)
-    text, run = found.text[~ours] - n, found.run[~ours]
+    text, run = found.text[~ours] - n, renamed[found.run[~ours]]
     for first in range(0, len(train), AT_ONCE):
-        here = (text >= first) & (text < first + AT_ONCE)
-        theirs = torch.zeros(found.kinds, min(AT_ONCE, len(train) - first))
+        here = (text >= first) & (text < first + AT_ONCE) & (run >= 0)
+        theirs = torch.zeros(len(shared), min(AT_ONCE, len(train) - first))
         theirs[run[here], text[here] - first] = 1
         most, row_of = torch.sparse.mm(mine, theirs).max(1)
         better = most > best
