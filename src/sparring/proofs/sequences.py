@@ -53,14 +53,14 @@ def constant(game: Game) -> Game:
 def of_oracle(run: Played, oracle: Oracle, test: Tensor, temperature: float = 1.0) -> dict[str, float]:
     """How likely samples are to the oracle, and its texts to the model, in nats per word."""
     writer, random = run.modules["generator"], torch.Generator().manual_seed(1)
-    uniform = torch.rand(SAMPLES, test.shape[1], generator=random)
+    uniform = torch.rand(test.shape, generator=random)
     made = torch.cat([writer.draw(part, temperature) for part in torch.split(uniform, 500)])
     with torch.no_grad():
         nats = torch.cat([-writer.log_prob(part, temperature).mean(1) for part in torch.split(test, 500)])
     return {
         "NLL of samples": float(oracle.nll(made).mean()),
         "NLL of held-out texts": float(nats.mean()),
-        "unique samples": len(torch.unique(made, dim=0)) / SAMPLES,
+        "unique samples": len(torch.unique(made, dim=0)) / len(made),
     }
 
 
@@ -176,8 +176,8 @@ def oracle(seeds: int, effort: Effort) -> Result:
     """SeqGAN's oracle of 5,000 words at length 20, by the pair of scores."""
     settings = Data(data=kept("seqgan-oracle", "oracle_lstm.npz"))
     truth, splits = read_oracle(Path(settings.data)), open_data(settings)
-    test = splits["test"][torch.arange(SAMPLES)]["text"]
-    entropy = float(truth.nll(splits["test"][torch.arange(10_000)]["text"]).mean())
+    test = splits["test"][torch.arange(SAMPLES if effort == "full" else 20)]["text"]
+    entropy = float(truth.nll(splits["test"][torch.arange(5 * len(test))]["text"]).mean())
     claims = [Claim("the oracle's own texts", "NLL of samples", [entropy], 5.75, 5.77, "5.75 to 5.77")]
     for case, (preset, changes) in ORACLE.items():
         still = "constant" in case
@@ -226,9 +226,8 @@ def quatrain_source() -> Source:
 
 
 def of_form(poem: str) -> bool:
-    """Signs where they belong and nowhere else, and no character twice in a row."""
-    signs = all((poem[i] == STOPS[i]) if i in STOPS else poem[i] not in "，。" for i in range(QUATRAIN))
-    return len(poem) == QUATRAIN and signs and all(a != b for a, b in pairwise(poem))
+    """Signs where they belong and nowhere else."""
+    return all((poem[i] == STOPS[i]) if i in STOPS else poem[i] not in "，。" for i in range(QUATRAIN))
 
 
 def quatrains(seeds: int, effort: Effort) -> Result:
@@ -254,8 +253,9 @@ def quatrains(seeds: int, effort: Effort) -> Result:
     ]
     text = (
         f"{len(train):,} quatrains of five characters a line, whole or from longer poems of the Tang, to learn from, "
-        f"and {len(test):,} held out. 1,000 samples. Of the form: each sign in its place and none elsewhere, no "
-        "character twice in a row. Nearest training poem: the largest share of a poem's pairs of characters that one has."
+        f"and {len(test):,} held out. 1,000 samples. Of the form: each sign in its place and none elsewhere. "
+        "Poets do repeat a character; see how often. Nearest training poem: the largest share of a poem's pairs of "
+        "characters that one has."
     )
     result = of_claims("quatrains", 233, "Texts: quatrains of the Tang", text, claims)
     return replace(result, more={"samples": shown})
@@ -263,9 +263,11 @@ def quatrains(seeds: int, effort: Effort) -> Result:
 
 def of_poems(poems: Tensor, reference: Tensor, train: Tensor, about: About) -> dict[str, float]:
     """Form, variety and copies of (N, 24) poems."""
-    form = [of_form(poem) for poem in written(poems, about)]
+    said = written(poems, about)
+    twice = sum(any(a == b for a, b in pairwise(poem)) for poem in said)
     return {
-        "of the form": sum(form) / len(form),
+        "of the form": sum(map(of_form, said)) / len(said),
+        "a character twice in a row": twice / len(said),
         "BLEU-3": float(bleu_of(poems, reference, (3,))[3].mean()),
         "self-BLEU-3": float(self_bleu(poems, (3,))[3].mean()),
         "nearest training poem": float(nearest(poems, train)[0].mean()),
