@@ -19,7 +19,7 @@ LAYERS = [
     ["nn.restore"],
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
-    ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report", "restoring", "tiles"],
+    ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report", "restoring", "tiles", "writing"],
     ["probes", "sheet", "snapshots"],
     ["recipes", "self_supervised"],
     ["judge"],

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from sparring.average import Average
@@ -29,11 +28,12 @@ from sparring.data.kinds import KINDS
 from sparring.data.source import About, Source
 from sparring.data.words import FIRST
 from sparring.duel import Dial
-from sparring.game import Batch, Bound, Game, Latent, Loss, Player
+from sparring.game import Bound, Game, Latent, Player
 from sparring.nn.sequence import Baseline, Cell, TextCritic, TokenGenerator
-from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.objectives import OBJECTIVES, check_objective
 from sparring.optimizers import Adam
 from sparring.schedules import Number, at, ever, falling
+from sparring.writing import Writing
 
 
 @dataclass(frozen=True)
@@ -100,67 +100,6 @@ PRESETS: Mapping[str, Config] = {
 }
 
 
-@dataclass(frozen=True)
-class _Writing:
-    """The losses over the networks."""
-
-    config: Config
-    objective: Objective
-    generator: TokenGenerator
-    critic: nn.Module
-    usual: nn.Module
-    tau: Dial
-
-    def likelihood(self, batch: Batch) -> Loss:
-        return Loss({"nats per text": self.nll(batch["text"])})
-
-    def nll(self, text: Tensor) -> Tensor:
-        return -self.generator.log_prob(text).sum(1).mean()
-
-    def discriminator(self, batch: Batch) -> Loss:
-        real = batch["text"]
-        fake = self.generator.draw(torch.rand(real.shape, device=real.device))
-        scores = self.score(torch.cat([real, fake])).chunk(2)
-        return Loss({"objective": self.objective.discriminator(*scores).mean()}, _means(*scores))
-
-    def straight(self, batch: Batch) -> Loss:
-        real = batch["text"]
-        scores = self.critic(self.generator.relaxed(len(real), self.tau.value)).float()
-        seen = self.score(real) if self.objective.paired else torch.full_like(scores, torch.nan)
-        return Loss({"objective": self.objective.generator(seen, scores).mean(), **self.anchor(real)})
-
-    def policy(self, batch: Batch) -> Loss:
-        real = batch["text"]
-        text = self.generator.draw(torch.rand(real.shape, device=real.device))
-        reward = self.rewards(text)
-        gained = (self.usual(reward) * self.generator.log_prob(text)).sum(1).mean()
-        return Loss({"objective": -gained, **self.anchor(real)}, {"reward": reward[:, -1].mean()})
-
-    @torch.no_grad()
-    def rewards(self, text: Tensor) -> Tensor:
-        """(N, L): of each word, the discriminator's belief in the texts that begin so."""
-        last = self.score(text).sigmoid()[:, None]
-        if not self.config.rollouts:
-            return last.expand(text.shape)
-        found = []
-        for known in range(1, text.shape[1]):
-            many = text[:, :known].repeat(self.config.rollouts, 1)
-            ended = self.generator.draw(torch.rand(len(many), text.shape[1], device=text.device), given=many)
-            found.append(self.score(ended).sigmoid().view(self.config.rollouts, -1).mean(0))
-        return torch.cat([torch.stack(found, 1), last], 1)
-
-    def anchor(self, real: Tensor) -> dict[str, Tensor]:
-        return {"anchor": self.config.anchor * self.nll(real)} if self.config.anchor else {}
-
-    def score(self, text: Tensor) -> Tensor:
-        out: Tensor = self.critic(text - self.generator.first).float()
-        return out
-
-
-def _means(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    return {"real score": real.detach().mean(), "fake score": fake.detach().mean()}
-
-
 def data(config: Config, source: Source) -> Source:
     """Texts, without labels."""
     if source.about.key != "text":
@@ -182,8 +121,10 @@ def build(config: Config, about: About) -> Game:
     )
     objective = resolve(config.objective, OBJECTIVES, "objective")
     check_objective(objective)
+    if objective.lipschitz and not config.spectral:
+        raise UserError(f"objective={config.objective} needs a critic of bounded slope; use --spectral True")
     usual = Baseline(length, config.usual) if config.usual else nn.Identity()
-    writing = _Writing(config, objective, generator, critic, usual, Dial(config.tau))
+    writing = Writing(generator, critic, objective, usual, Dial(config.tau), config.anchor, config.rollouts)
     turn, early = round(config.likelihood * config.rounds), round(config.early * config.rounds)
     adams = config.learning, config.generator, config.discriminator
     learner, writer, judge = (
