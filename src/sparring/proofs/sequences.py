@@ -235,7 +235,7 @@ def quatrains(seeds: int, effort: Effort) -> Result:
     train, test = carve(quatrain_source(), 0.1)
     learnt, held_out = (split[torch.arange(len(split))]["text"] for split in (train, test))
     short = {} if effort == "full" else {"rounds": 4, "batch": 8}
-    model = {"cell": "lstm", "embedding": 128, "hidden": 256, "rounds": 4000, "likelihood": 0.9, "early": 0.03, **short}
+    model = {"cell": "lstm", "embedding": 96, "hidden": 192, "rounds": 800, "likelihood": 0.92, "early": 0.03, **short}
     found, shown = [], list[str]()
     for seed in seeds_of(seeds):
         run = played("sequence", "tuned", model, train, seed)
