@@ -122,7 +122,7 @@ def build(config: Config, about: About) -> Game:
     objective = resolve(config.objective, OBJECTIVES, "objective")
     check_objective(objective)
     if objective.lipschitz and not config.spectral:
-        raise UserError(f"objective={config.objective} needs a critic of bounded slope; use --spectral True")
+        raise UserError(f"objective={config.objective} needs a critic of bounded slope; leave --no-spectral out")
     usual = Baseline(length, config.usual) if config.usual else nn.Identity()
     writing = Writing(generator, critic, objective, usual, Dial(config.tau), config.anchor, config.rollouts)
     turn, early = round(config.likelihood * config.rounds), round(config.early * config.rounds)
