@@ -6,6 +6,7 @@ from PIL import Image
 
 from sparring import cli
 from sparring.config import UserError
+from sparring.data.words import STRANGE
 
 QUICK = ["--rounds", "12", "--batch", "16", "--threads", "1", "--snapshots", "2"]
 
@@ -111,6 +112,29 @@ def test_translate_writes_a_picture_for_each_and_names_what_it_cannot_read(
 def test_only_translators_translate(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("translate", str(trained), "x.png") == 2
     assert "does not translate" in capsys.readouterr().err
+
+
+def test_lines_of_text_are_learnt_judged_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "dogs"]
+    lines = [" ".join(words[(i * j) % 9] for j in range(1, 4 + i % 4)) for i in range(150)]
+    (tmp_path / "verses.txt").write_text("\n".join(lines))
+    made = ["--runs", str(tmp_path), "--name", "one", "--test", "0.3", "--hidden", "16", "--critic-maps", "8"]
+    assert run("train", "sequence", "--data", str(tmp_path / "verses.txt"), *QUICK, *made) == 0
+    scores = json.loads((tmp_path / "one" / "evaluation.json").read_text())["metrics"]
+    assert {"bleu 4", "self-bleu 4", "duplicate share", "nearest training text", "nll (texts)"} <= set(scores)
+    assert 0 <= scores["bleu 2"]["value"] <= 1
+    assert scores["nll (texts)"]["better"] == "lower"
+    assert "cat" in (tmp_path / "one" / "report.html").read_text()
+    capsys.readouterr()
+    for more in ([], ["--temperature", "0.02"]):
+        assert run("sample", str(tmp_path / "one"), "--n", "50", *more) == 0
+    written = capsys.readouterr().out.splitlines()
+    assert len(written) == 100
+    assert set(" ".join(written).split()) <= {*words, STRANGE}
+    assert len(set(written[50:])) < len(set(written[:50])) / 2
+    for wrong in ("0", "warm"):
+        assert run("sample", str(tmp_path / "one"), "--temperature", wrong) == 2
+        assert f"temperature={wrong}" in capsys.readouterr().err.replace(".0 ", " ")
 
 
 @pytest.fixture(scope="module")

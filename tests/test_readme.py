@@ -29,10 +29,13 @@ def commands() -> list[list[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a reader might be: with pictures and an objective of their own."""
+    """Where a reader might be: with pictures, poems and an objective of their own."""
     (tmp_path / "my_pictures").mkdir()
     for i in range(40):
         Image.new("RGB", (30 + i, 40), (6 * i, 250 - 6 * i, 99)).save(tmp_path / "my_pictures" / f"{i}.jpg")
+    words = ["moon", "frost", "home", "light", "bright"]
+    lines = [" ".join(words[(i * j + j) % 5] for j in range(4)) for i in range(60)]
+    (tmp_path / "my_poems.txt").write_text("\n".join(lines))
     (own,) = (b for b in blocks(ENGLISH, "python") if b.startswith("# my_objective.py"))
     (tmp_path / "my_objective.py").write_text(own)
     np.savez(tmp_path / "made_elsewhere.npz", np.zeros((30, 8, 8), np.uint8))

@@ -78,12 +78,19 @@ CASES = [
     ("semi_supervised", "paper", {"data": "digits"}),
     ("video", "tuned", {"data": "moving-digits"}),
     ("video", "frames", {"data": "moving-digits"}),
+    ("sequence", "tuned", {"data": "letters", "unit": "letters", "length": 6}),
+    ("sequence", "tuned", {"data": "verses"}),
+    ("sequence", "adversarial", {"data": "verses"}),
+    ("sequence", "seqgan", {"data": "letters", "unit": "letters", "length": 6}),
+    ("sequence", "seqgan", {"data": "verses"}),
+    ("sequence", "likelihood", {"data": "verses"}),
     ("classifier", "tuned", {"data": "digits"}),
     ("classifier", "small", {"data": "moving-digits"}),
+    ("classifier", "tuned", {"data": "moods"}),
 ]
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
-    "classifier",
+    "sequence", "classifier",
 )  # fmt: skip
 
 
@@ -98,8 +105,30 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+WORDS = {
+    "verses": "the cat sat on a mat",
+    "letters": "it was a dark and stormy night so we stayed",
+    "moods": "how good bad",
+}
+
+
+def texts(name: str, folder: Path) -> Path:
+    """A file of lines of words, one of running text, or a folder of two classes."""
+    words = WORDS[name].split()
+    lines = [" ".join(words[(i * j) % len(words)] for j in range(1, 3 + i % 4)) for i in range(60)]
+    if name == "moods":
+        (folder / name).mkdir(exist_ok=True)
+        for mood in ("good", "bad"):
+            (folder / name / f"{mood}.txt").write_text("\n".join(f"{line} {mood}" for line in lines))
+        return folder / name
+    (folder / f"{name}.txt").write_text("\n".join(lines))
+    return folder / f"{name}.txt"
+
+
 def plan_of(recipe: str, preset: str, data: dict[str, str], pictures: Path) -> tuple[Plan, Source]:
-    settings = Data(**{**data, "data": str(pictures) if data["data"] == "pictures" else data["data"]})  # type: ignore[arg-type]
+    name = data["data"]
+    path = str(pictures) if name == "pictures" else str(texts(name, pictures.parent)) if name in WORDS else name
+    settings = Data(**{**data, "data": path})  # type: ignore[arg-type]
     module = recipes.find(recipe)
     model = dataclasses.replace(recipes.preset(module, preset)[1], rounds=4, batch=8)
     plan = Plan(recipe, preset, model, settings, How())
@@ -214,6 +243,7 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("inpaint", "tuned", {"data": "digits"}, "--source masked"),
         ("pix2pix", "tuned", {"data": "digits", "source": "reduced:2"}, "the recipe superres"),
         ("cyclegan", "tuned", {"data": "digits", "source": "reduced:2"}, "of one size"),
+        ("sequence", "tuned", {"data": "digits"}, "sequence writes texts"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(

@@ -56,6 +56,7 @@ def sample(arguments: Sequence[str]) -> None:
         n: int = 64,
         label: text("CLASS") = None,  # type: ignore[valid-type]
         caption: text("SENTENCE") = None,  # type: ignore[valid-type]
+        temperature: text("NUMBER") = None,  # type: ignore[valid-type]
         seed: int = 0,
         out: text("PATH") = None,  # type: ignore[valid-type]
         separate: bool = False,
@@ -69,6 +70,7 @@ def sample(arguments: Sequence[str]) -> None:
             n: How many.
             label: Name or number of a class, for models trained with labels.
             caption: What they are to show, for text_to_image, e.g. "a small red heart at the left".
+            temperature: Below 1 likely texts are likelier, for sequence.
             seed: Another seed gives other samples.
             out: A file: .png, or .txt, .wav, .gif where that is what it makes; a folder with --separate; none: beside
                 the run's report.
@@ -84,7 +86,7 @@ def sample(arguments: Sequence[str]) -> None:
         ending = ENDINGS[opened.about.key]
         if out and not separate and Path(out).suffix.lower() != ending:
             raise UserError(f"out={out} must end in {ending}; for a file per sample add --separate")
-        samples = opened.sample(n, label, seed, caption)
+        samples = opened.sample(n, label, seed, caption, None if temperature is None else _number(temperature))
         named = "".join(c if c.isalnum() else "-" for c in label or caption or "")  # a class may be T-shirt/top
         suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
         target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}{ending}")
@@ -103,6 +105,13 @@ def sample(arguments: Sequence[str]) -> None:
         print(target, file=sys.stderr if said else None)
 
     command(run, arguments, "sample")
+
+
+def _number(temperature: str) -> float:
+    try:
+        return float(temperature)
+    except ValueError:
+        raise UserError(f"temperature={temperature} is not a number") from None
 
 
 def translate(arguments: Sequence[str]) -> None:

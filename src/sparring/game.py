@@ -69,6 +69,8 @@ class Bound:
     log_weights: Callable[[Mapping[str, Any], Tensor, int], Tensor]
     """(the product's modules, samples (N, ...) in the data's range, k) -> (N, k) log p(x, z) - log q(z | x) in nats
     per sample, z from q. Draws z, and bits where samples are probabilities, from torch's own random stream."""
+    exact: bool = False
+    """There is no z: one weight is log p(x) itself."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Game:
     """Columns of the data that a sample is made from besides, such as `source`."""
     sample: Callable[[Mapping[str, Any], Batch], Tensor] | None = None
     """(the product's modules, what `draw` gives and what is `given`) -> samples, in the data's range of [-1, 1]."""
+    tempered: bool = False
+    """`sample` follows a column `temperature` (N, 1), where there is one: below 1 likely samples are likelier."""
     average: Average | HalfLife | None = None
     score: Callable[[Tensor, Tensor | None], Tensor] | None = None
     """(samples (N, ...), labels) -> (N,) scores of the discriminator, for those who watch it."""

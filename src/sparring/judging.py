@@ -31,6 +31,7 @@ from sparring.metrics.evaluate import Stamp, class_shares, row, stamp_json, with
 from sparring.metrics.features import Extractor, Features, extract
 from sparring.metrics.likelihood import bounds
 from sparring.metrics.pairs import psnr, ssim
+from sparring.metrics.text import text_scores
 
 MOST_SAMPLES = 10_000
 FEWEST = 10
@@ -120,6 +121,10 @@ def judged(
     metrics = with_floor(fake, floor, reference, learnt, about.prior if known else ())
     if about.name in TOYS and TOYS[about.name].centres is not None:
         metrics |= modes(made[mixed], train[rows_of(train, n, REFERENCE)][about.key], TOYS[about.name])
+    if about.key == "text":
+        texts = (train[rows_of(train, n, REFERENCE)], held_out[rows_of(held_out, MOST_SAMPLES, REFERENCE)])
+        more = train[rows_of(train, TRAINING, REFERENCE)]
+        metrics |= text_scores(made[mixed], *(columns["text"] for columns in (*texts, more)))
     stamp = Stamp(
         extractor.sha256,
         extractor.protocol,
@@ -189,8 +194,11 @@ def held_out_rows(game: Game, modules: Mapping[str, Any], held_out: Source, seed
         found["reconstruction error"] = of_mean(away.square().mean(1).sqrt())
     if game.bound is not None:
         weights = partial(game.bound.log_weights, modules)
-        of = bounds(weights, x, BOUND_WEIGHTS)
-        found |= {f"elbo ({game.bound.of})": of.elbo, f"nll ({game.bound.of}, {of.k} weights)": of.nll}
+        of = bounds(weights, x, 1 if game.bound.exact else BOUND_WEIGHTS)
+        if game.bound.exact:
+            found[f"nll ({game.bound.of})"] = of.nll
+        else:
+            found |= {f"elbo ({game.bound.of})": of.elbo, f"nll ({game.bound.of}, {of.k} weights)": of.nll}
     return {name: row(name, estimate) for name, estimate in found.items()}
 
 

@@ -535,7 +535,14 @@ class Run:
         number = int(kept[-1].stem.partition("-")[0])
         return dict(seen).get(number, math.inf) < CLEARLY * seen[-1][1]
 
-    def sample(self, n: int = 64, label: str | int | None = None, seed: int = 0, caption: str | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int = 64,
+        label: str | int | None = None,
+        seed: int = 0,
+        caption: str | None = None,
+        temperature: float | None = None,
+    ) -> Tensor:
         """`n` samples of the averaged model as the data store them: uint8 (n, C, H, W) pictures, float32 (n, D) points.
 
         Texts are int64 (n, L) numbers of words (`data.words.written` spells them), sounds int16 (n, 1, T), clips uint8
@@ -543,8 +550,13 @@ class Run:
 
         The same arguments give the same samples. `label` is a class's name or number, or none for models
         of label_dropout; `caption` what they are to
-        show, for models that were trained with captions (none: captions of held-out pictures).
+        show, for models that were trained with captions (none: captions of held-out pictures). Below `temperature` 1
+        likely texts are likelier, for models of texts (none: as they were trained).
         """
+        if temperature is not None and not self.model.game.tempered:
+            raise UserError(f"temperature={temperature}: this recipe's samples have none; only those of sequence do")
+        if temperature is not None and not 0 < temperature < math.inf:
+            raise UserError(f"temperature={temperature} must be above 0; 1 is as it was trained")
         if not isinstance(n, int) or not 1 <= n <= 10**7:
             raise UserError(f"n={n} must be a whole number from 1 to 10,000,000")
         if not isinstance(seed, int) or not 0 <= seed < 2**63:
@@ -559,6 +571,8 @@ class Run:
             drawn = sampling.draw(self.model.game, n, seed, number, pool)
             if said is not None:
                 drawn["caption"] = said.expand(n, -1)
+            if temperature is not None:
+                drawn["temperature"] = torch.full((n, 1), temperature)
             return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
 
     def _number(self, label: str | int) -> int:

@@ -19,6 +19,7 @@ from sparring.data.few import limited
 from sparring.data.idx import open_idx
 from sparring.data.kinds import KINDS
 from sparring.data.moving import open_moving
+from sparring.data.oracle import open_oracle
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
@@ -59,7 +60,7 @@ NAMED: Mapping[str, Named] = {
 }
 
 
-OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts}
+OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts, ".npz": open_oracle}
 """Of files that are no pictures, by their suffix."""
 ONLY: Mapping[str, tuple[str, ...]] = {
     "unit": ("text",), "length": ("text",), "vocabulary": ("text",),

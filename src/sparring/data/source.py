@@ -47,6 +47,8 @@ class About:
     """The words of captions and texts: 2 is the first of them, 1 a word that is not among them, 0 no word."""
     characters: bool = False
     """The words are single characters: texts are written without spaces between them."""
+    whole: bool = False
+    """All texts are of one length and none has an unknown word, so that 0 and 1 do not occur."""
     rate: float = 0.0
     """Samples a second of sounds, pictures a second of clips; 0 for what has no time."""
     notes: tuple[str, ...] = field(default=())

@@ -13,7 +13,7 @@ from sparring.config import UserError
 from sparring.data.members import path_problem
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, carve, tensor_source
-from sparring.data.words import numbered
+from sparring.data.words import FIRST, numbered
 
 LARGEST = 2**26
 """Bytes of all files together."""
@@ -54,15 +54,14 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     splits = {name: part.columns["row"] for name, part in zip(SPLITS, carve(rows, settings.test), strict=True)}  # type: ignore[attr-defined]
     counts = Counter(word for row in splits["train"].tolist() for word in every[row])
     vocabulary = sorted(word for word, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[: settings.vocabulary])
+    found = {name: numbered((every[i] for i in row.tolist()), vocabulary, longest) for name, row in splits.items()}
     about = About(
         path.stem, "text", (longest,), names, vocabulary=tuple(vocabulary), characters=characters,
+        whole=all(bool((text >= FIRST).all()) for text in found.values()),
         notes=_notes(left, length, unit, len(counts) - len(vocabulary)),
     )  # fmt: skip
-    found = {}
-    for name, row in splits.items():
-        columns = {"text": numbered((every[i] for i in row.tolist()), vocabulary, longest)}
-        found[name] = tensor_source(about, columns | ({"label": label[row]} if names else {}))
-    return dict(found)
+    labels = {name: {"label": label[row]} if names else {} for name, row in splits.items()}
+    return {name: tensor_source(about, {"text": text, **labels[name]}) for name, text in found.items()}
 
 
 def _files(path: Path) -> dict[str, Path]:

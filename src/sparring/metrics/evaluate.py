@@ -39,6 +39,11 @@ BETTER: Mapping[str, str] = {
     "mean difference": "lower",
     "nll": "lower",
     "elbo": "higher",
+    "bleu": "higher",
+    "self-bleu": "lower",
+    "duplicate share": "lower",
+    "copied share": "lower",
+    "nearest training text": "lower",
 }
 """By name, or by its first word: `nll (bernoulli, 100 weights)`."""
 OF_CLASSES = ("inception score", "confidence", "class kl")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,15 +37,22 @@ class Played:
 
 
 def played(
-    recipe: str, preset: str | None, changes: Mapping[str, Any], source: Source, seed: int, machine: Machine = CPU
+    recipe: str,
+    preset: str | None,
+    changes: Mapping[str, Any],
+    source: Source,
+    seed: int,
+    machine: Machine = CPU,
+    other: Callable[[Game], Game] = lambda game: game,
 ) -> Played:
-    """The recipe's game on the source, with `changes` of the preset, on one thread."""
+    """The recipe's game on the source, with `changes` of the preset, on one thread; for controls, made `other`."""
     module = recipes.find(recipe)
     name, config = recipes.preset(module, preset)
     config = replace(config, **changes)
     learnt = module.data(config, source)
-    game = training.assemble(Plan(recipe, name, config, Data(), How(seed=seed)), learnt.about, machine)
-    stream, begin = batches(learnt, config.batch, seed, augment=config.augment), time.process_time()
+    game = other(training.assemble(Plan(recipe, name, config, Data(), How(seed=seed)), learnt.about, machine))
+    stream = batches(learnt, config.batch, seed, augment=getattr(config, "augment", None))
+    begin = time.process_time()
     state = train(game, stream, Train(config.rounds, seed, machine.precision, check_every=500), start(game))
     spent = time.process_time() - begin
     return Played(game, sampling.for_sampling(game, state, latents=1000, pool=learnt), learnt.about, spent)

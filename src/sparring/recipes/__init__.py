@@ -46,6 +46,7 @@ RECIPES: Mapping[str, Entry] = {
     "vae": Entry("Kingma and Welling 2014", "a likelihood in nats, beta, importance weights; pictures or points"),
     "vqvae": Entry("van den Oord et al. 2017", "discrete codes, and a causal transformer that writes them; pictures"),
     "vae_gan": Entry("Larsen et al. 2016", "an autoencoder whose errors a discriminator measures; pictures"),
+    "sequence": Entry("Yu et al. 2017; Jang et al. 2017", "texts word by word: likelihood, then an adversary"),
     "semi_supervised": Entry("Salimans et al. 2016", "a classifier from few labels and many pictures without any"),
     "video": Entry("Tulyakov et al. 2018", "clips, by what stays, what moves, and critics of pictures and of all"),
     "classifier": Entry("LeCun et al. 1998", "what a sample shows; the judge of labelled sets"),

@@ -23,6 +23,7 @@ from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.image import ConvClassifier
+from sparring.nn.sequence import TextClassifier
 from sparring.nn.video import ClipClassifier
 from sparring.optimizers import SGD
 
@@ -55,7 +56,13 @@ def _of_clips(about: About, width: int) -> nn.Module:
     return ClipClassifier((channels, length, height, side), len(about.classes), width)
 
 
-NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {"image": _of_pictures, "clip": _of_clips}
+def _of_texts(about: About, width: int) -> nn.Module:
+    return TextClassifier(len(about.vocabulary), about.shape[0], len(about.classes), width)
+
+
+NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {
+    "image": _of_pictures, "clip": _of_clips, "text": _of_texts,
+}  # fmt: skip
 """By the kind of what is read: (facts of the data, width) -> a module with `features` and `head`."""
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
