@@ -64,6 +64,9 @@ CASES = [
     ("cut", "fast", {"data": "digits", "source": "inverted", "size": "16"}),
     ("stargan", "tuned", {"data": "digits"}),
     ("stargan", "paper", {"data": "digits", "source": "inverted"}),
+    ("text_translation", "tuned", {"data": "prose", "unit": "letters", "source": "cipher:substitution"}),
+    ("text_translation", "vigenere", {"data": "prose", "unit": "letters", "source": "cipher:vigenere:3"}),
+    ("word_translation", "tuned", {"data": "words", "source": "turned"}),
     ("ae", "tuned", {"data": "digits"}),
     ("ae", "dense", {"data": "digits"}),
     ("ae", "points", {"data": "ring"}),
@@ -79,7 +82,7 @@ CASES = [
 ]
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
-    "classifier",
+    "classifier", "text_translation", "word_translation",
 )  # fmt: skip
 
 
@@ -91,11 +94,22 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sheet = Image.new("RGB", (64, 64), colours[0])
         sheet.paste(colours[1], (i, i, 40, 40))
         sheet.save(folder / f"{i}.png")
+    written_beside(folder.parent)
     return folder
 
 
+def written_beside(folder: Path) -> None:
+    """Running text, and vectors of words."""
+    said = torch.randint(9, (600,), generator=torch.Generator().manual_seed(0)).tolist()
+    words = ("the", "cat", "sat", "on", "a", "mat", "by", "its", "hat")
+    (folder / "prose.txt").write_text(" ".join(words[word] for word in said))
+    vectors = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)).tolist()
+    (folder / "words.vec").write_text("\n".join(f"w{i} {' '.join(map(str, row))}" for i, row in enumerate(vectors)))
+
+
 def plan_of(recipe: str, preset: str, data: dict[str, str], pictures: Path) -> tuple[Plan, Source]:
-    settings = Data(**{**data, "data": str(pictures) if data["data"] == "pictures" else data["data"]})  # type: ignore[arg-type]
+    files = {"pictures": pictures, "prose": pictures.parent / "prose.txt", "words": pictures.parent / "words.vec"}
+    settings = Data(**{**data, "data": str(files.get(data["data"], data["data"]))})  # type: ignore[arg-type]
     module = recipes.find(recipe)
     model = dataclasses.replace(recipes.preset(module, preset)[1], rounds=4, batch=8)
     plan = Plan(recipe, preset, model, settings, How())
@@ -210,6 +224,15 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("inpaint", "tuned", {"data": "digits"}, "--source masked"),
         ("pix2pix", "tuned", {"data": "digits", "source": "reduced:2"}, "the recipe superres"),
         ("cyclegan", "tuned", {"data": "digits", "source": "reduced:2"}, "of one size"),
+        (
+            "cut",
+            "tuned",
+            {"data": "prose", "unit": "letters", "source": "cipher:substitution"},
+            "use the recipe text_translation",
+        ),
+        ("stargan", "tuned", {"data": "words", "source": "turned"}, "use the recipe word_translation"),
+        ("text_translation", "tuned", {"data": "digits", "source": "inverted"}, "needs texts of two languages"),
+        ("word_translation", "tuned", {"data": "words"}, "needs vectors of two languages"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(

@@ -35,8 +35,9 @@ from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
-from sparring.data.kinds import ready
+from sparring.data.kinds import KINDS, ready
 from sparring.data.views import HALF, view_named
+from sparring.data.words import FIRST
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
@@ -262,6 +263,8 @@ def summary(result: Mapping[str, Any]) -> str:
             "accuracy",
             "modes",
             "high quality share",
+            "words right",
+            "cosine",
         ) or name.startswith(("elbo", "nll")):
             words.append(f"{name} {row['value']:.4g}{times}")
     return f"judged: {', '.join(words)}"
@@ -439,11 +442,12 @@ class Run:
     @property
     def factor(self) -> int:
         """How many times larger than its sources its images are; 1 where they are alike, or there are no sources."""
-        return self.about.shape[1] // self.about.source[1] if self.about.source else 1
+        return self.about.shape[1] // self.about.source[1] if len(self.about.source) == 3 else 1
 
     def translate(self, pictures: Tensor, seed: int = 0, label: str | int | None = None, whole: bool = False) -> Tensor:
         """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate.
 
+        Texts are int64 (N, L), numbers of the words of `about.source_vocabulary`, of any length; points float32 (N, D).
         `label`: the domain to go to, by name or number, where a model has several. `whole`: pictures of any size, by
         tiles of the size that the run was trained at, blended where they overlap.
         """
@@ -488,11 +492,8 @@ class Run:
     def _made(self, sources: Tensor, seed: int, tile: Sequence[int] | None, label: int | None = None) -> Tensor:
         """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
         self._refuse_unless_translating()
-        channels, game, modules = self.about.source[0], self.model.game, self.model.modules
-        if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels or not len(sources):
-            raise UserError(
-                f"pictures are {sources.dtype} of shape {tuple(sources.shape)}; uint8 (N, {channels}, H, W) is expected"
-            )
+        game, modules = self.model.game, self.model.modules
+        self._check_sources(sources)
 
         def made(x: Tensor) -> Tensor:
             to = {} if label is None else {"label": torch.full((len(x),), label)}
@@ -503,6 +504,19 @@ class Run:
             x = ready(sources)
             out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
             return sampling.finished(out, self.about)
+
+    def _check_sources(self, sources: Tensor) -> None:
+        kind, (first, *_) = KINDS[self.about.key], self.about.source
+        wanted = {"image": f"(N, {first}, H, W)", "text": "(N, L)", "point": f"(N, {first})"}[self.about.key]
+        fits = self.about.key == "text" or sources.shape[1:2] == (first,)
+        if sources.dtype != kind.dtype or sources.ndim != kind.dims + 1 or not fits or not len(sources):
+            dtype = str(kind.dtype).removeprefix("torch.")
+            raise UserError(
+                f"{kind.what} are {sources.dtype} of shape {tuple(sources.shape)}; {dtype} {wanted} is expected"
+            )
+        known = len(self.about.source_vocabulary) + FIRST
+        if self.about.key == "text" and not bool(((sources >= 0) & (sources < known)).all()):
+            raise UserError(f"texts hold numbers of words beyond 0 to {known - 1}, which this run knows")
 
     def _classifier(self) -> nn.Module:
         if CLASSIFIER not in self.model.modules:
@@ -629,8 +643,9 @@ class Run:
             most = min(most, len(self.pool))
         made = self.sample(most, seed=seed)
         scored = judged(made, splits, split, extractor, seed)
-        if self.about.paired:
-            scored = of_pairs(scored, made, self.pool[sampling.chosen(self.pool, most, seed)]["image"])
+        if self.about.paired or (self.model.game.given and self.pool.about.paired):
+            truth = self.pool[sampling.chosen(self.pool, most, seed)][about.key]
+            scored = of_pairs(scored, made, truth)
         scored["metrics"] |= held_out_rows(self.model.game, self.model.modules, splits[split], seed)
         return scored
 

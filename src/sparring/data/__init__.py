@@ -22,6 +22,7 @@ from sparring.data.source import About, Batch, Source, Splits, TensorSource, car
 from sparring.data.stacked import open_stacked
 from sparring.data.texts import open_texts
 from sparring.data.toys import open_toy
+from sparring.data.vectors import open_vectors
 from sparring.data.views import with_sources
 
 __all__ = [
@@ -54,7 +55,9 @@ NAMED: Mapping[str, Named] = {
 }
 
 
-OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts}
+OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {
+    ".txt": open_texts, ".vec": open_vectors, ".npy": open_vectors,
+}  # fmt: skip
 """Of files that are no pictures, by their suffix."""
 LOOKED_AT = 1000
 """Files by which the kind of a folder or zip is told."""

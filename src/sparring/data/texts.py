@@ -18,6 +18,8 @@ LARGEST = 2**29
 """Bytes that are read."""
 LONGEST = {"words": 40, "characters": 64}
 WINDOW = 48
+RUNNING = ("letters", "symbols")
+"""Units of text without lines."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 SPACED = 0.2
 """Share of lines with a space in them from which on a file is taken to be of words."""
@@ -84,14 +86,15 @@ def _unit(texts: Sequence[str], settings: Data) -> str:
 
 
 def _length(unit: str, settings: Data) -> int:
-    return settings.length or (WINDOW if unit == "letters" else LONGEST[unit])
+    return settings.length or (WINDOW if unit in RUNNING else LONGEST[unit])
 
 
-def _lines(text: str, unit: str, length: int) -> list[list[str]]:
-    """What is one text each, as a list of its words."""
-    if unit == "letters":
-        letters = re.sub("[^a-z]+", " ", text.lower()).strip()
-        return [list(letters[i : i + length]) for i in range(0, len(letters) - length + 1, length)]
+def _lines(text: str, unit: str, length: int, rest: bool = False) -> list[list[str]]:
+    """What is one text each, as a list of its words; with `rest`, also the last window, which is not full."""
+    if unit in RUNNING:
+        letters = re.sub("[^a-z]+", " ", text.lower()).strip() if unit == "letters" else re.sub("[\r\n]", "", text)
+        end = len(letters) if rest else len(letters) - length + 1
+        return [list(letters[i : i + length]) for i in range(0, end, length)]
     lines = [line.split() if unit == "words" else list(line.strip()) for line in text.splitlines()]
     return [line for line in lines if line]
 

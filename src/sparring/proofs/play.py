@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from sparring import recipes, sampling, training
 from sparring.data import About, Data, Source
 from sparring.data.loader import batches
-from sparring.engine import Train, start, train
+from sparring.engine import Round, Train, start, train
 from sparring.game import Game
 from sparring.machine import Machine
 from sparring.runs import How, Plan
@@ -36,14 +37,22 @@ class Played:
         return sampling.finished(sampling.generate(self.game, self.modules, drawn), self.about)
 
 
-def played(recipe: str, preset: str | None, changes: Mapping[str, Any], source: Source, seed: int) -> Played:
-    """The recipe's game on the source, with `changes` of the preset, on one thread."""
+def played(
+    recipe: str,
+    preset: str | None,
+    changes: Mapping[str, Any],
+    source: Source,
+    seed: int,
+    watch: Callable[[Game, Round], None] | None = None,
+) -> Played:
+    """The recipe's game on the source, with `changes` of the preset, on one thread; `watch` sees every round."""
     module = recipes.find(recipe)
     name, config = recipes.preset(module, preset)
     config = replace(config, **changes)
     learnt = module.data(config, source)
     game = training.assemble(Plan(recipe, name, config, Data(), How(seed=seed)), learnt.about, CPU)
-    stream, begin = batches(learnt, config.batch, seed, augment=config.augment), time.process_time()
-    state = train(game, stream, Train(config.rounds, seed, check_every=500), start(game))
+    stream, begin = batches(learnt, config.batch, seed, augment=getattr(config, "augment", None)), time.process_time()
+    settings, record = Train(config.rounds, seed, check_every=500), None if watch is None else partial(watch, game)
+    state = train(game, stream, settings, start(game), record)
     spent = time.process_time() - begin
     return Played(game, sampling.for_sampling(game, state, latents=1000, pool=learnt), learnt.about, spent)

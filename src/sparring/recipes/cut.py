@@ -26,7 +26,7 @@ from sparring.config import UserError, resolve
 from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.data.views import unpaired
+from sparring.data.views import only_pictures, unpaired
 from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.translate import PatchContrast, PatchCritic, Translator
 from sparring.objectives import OBJECTIVES, Objective, check_objective
@@ -117,6 +117,7 @@ class _Contrasted:
 
 def data(config: Config, source: Source) -> Source:
     """Images beside sources, without pairs where there were some."""
+    only_pictures(source, "cut")
     if not source.about.source:
         raise UserError(f"--data {source.about.name} has one domain, and cut translates from another: name --source")
     return unlabelled(unpaired(source) if source.about.paired else source)

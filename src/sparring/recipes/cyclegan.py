@@ -27,7 +27,7 @@ from sparring.config import UserError, resolve
 from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.data.views import unpaired
+from sparring.data.views import only_pictures, unpaired
 from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.translate import PatchCritic, Pool, Translator
 from sparring.objectives import OBJECTIVES, Objective, check_objective
@@ -149,6 +149,7 @@ def _mean_of(critic: nn.Module) -> Callable[[Tensor], Tensor]:
 
 def data(config: Config, source: Source) -> Source:
     """Images beside sources, without pairs where there were some."""
+    only_pictures(source, "cyclegan")
     if not source.about.source:
         raise UserError(
             f"--data {source.about.name} has one domain, and cyclegan translates from another: name it with --source"
