@@ -36,8 +36,9 @@ from sparring.data.captions import tokens
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready
+from sparring.data.texts import RUNNING, encoded
 from sparring.data.views import HALF, view_named
-from sparring.data.words import FIRST
+from sparring.data.words import FIRST, written
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
@@ -456,6 +457,22 @@ class Run:
             raise UserError(f"label: {self.path} translates to any of {', '.join(self.about.classes)}; say which")
         number = None if label is None else sampling.label_number(self.about, label)
         return self._made(pictures, seed, self.about.source[1:] if whole else None, number)
+
+    def translate_text(self, text: str) -> str:
+        """A text of the language, or in the cipher, that `--source` named in training; by lines where those were lines.
+
+        `UserError` for runs that translate no texts, and where most of its words are none that the run knows.
+        """
+        self._refuse_unless_translating()
+        if self.about.key != "text":
+            raise UserError(f"{self.path} translates {KINDS[self.about.key].what}, not texts; use text_translation")
+        rows, unit = encoded(text, self.about, self.plan.data.unit), self.plan.data.unit
+        every = torch.cat([row.flatten() for row in rows]) if rows else torch.zeros(0)
+        if not len(every) or float((every >= FIRST).float().mean()) < 0.5:
+            known = " ".join(self.about.source_vocabulary[:40])
+            raise UserError(f"most of it is not written in what this run was trained to read: {known!r} ...")
+        made = [written(self.translate(row), self.about)[0] for row in rows]
+        return "".join(made) if unit in RUNNING else "\n".join(made)
 
     def upscale(self, pictures: Tensor) -> Tensor:
         """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s = `factor`.

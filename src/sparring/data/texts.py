@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from sparring.config import UserError
 from sparring.data.settings import Data
@@ -34,7 +35,7 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     """
     _refuse_settings_of_pictures(settings)
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    texts = [_read(file) for file in files]
+    texts = [read_text(file) for file in files]
     unit = _unit(texts, settings)
     length, characters = _length(unit, settings), unit != "words"
     said = [_lines(text, unit, length) for text in texts]
@@ -57,6 +58,17 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     return {"train": train, "test": test}
 
 
+def encoded(text: str, about: About, unit: str) -> list[Tensor]:
+    """A text to be translated, as rows of (1, L): its lines, or windows of which the last may be shorter.
+
+    `about` is that of the training data; the words are those of its sources. `unit` is the one they were read by:
+    `auto` is words or characters, as they were; a secret of letters is read as it stands.
+    """
+    unit = {"auto": "characters" if about.characters else "words", "letters": "symbols"}.get(unit, unit)
+    lines = _lines(text, unit, about.source[0], rest=True)
+    return [numbered([line], about.source_vocabulary, len(line)) for line in lines]
+
+
 def _refuse_settings_of_pictures(settings: Data) -> None:
     for name in ("size", "labels", "captions"):
         if getattr(settings, name) is not None:
@@ -67,7 +79,8 @@ def _refuse_settings_of_pictures(settings: Data) -> None:
         raise UserError(f"vocabulary={settings.vocabulary} must be at least 2")
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """What a file of text holds. `UserError` for one that is too large, no UTF-8, or cannot be read."""
     try:
         if file.stat().st_size > LARGEST:
             raise UserError(f"data={file} has {file.stat().st_size:,} bytes; at most {LARGEST:,} are read")
