@@ -50,6 +50,30 @@ class Critics(nn.Module):
         return h.squeeze(2)
 
 
+class Centre(nn.Module):
+    """(N, D) -> (N, D): less the mean of all that was seen, and of length 1.
+
+    Vectors of words have a mean, which is no word's: a critic that can tell by it looks at nothing else.
+    """
+
+    mean: Tensor
+    count: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
+        return normalize(x - self.mean)
+
+    def see(self, x: Tensor) -> None:
+        """(N, D) more."""
+        self.count += len(x)
+        self.mean += (x.mean(0) - self.mean) * (len(x) / float(self.count))
+
+
 class Memory(nn.Module):
     """The last points of both sides, each once, for what needs all of them. `seen` moves nothing, `keep` takes in."""
 
@@ -68,21 +92,31 @@ class Memory(nn.Module):
         """(N, D) of each side, to be kept after the step."""
         self._next = points.detach(), sources.detach()
 
-    def keep(self) -> None:
-        """Over the oldest."""
-        if self._next is None:
-            return
+    def keep(self) -> tuple[Tensor, Tensor]:
+        """Over the oldest; (N, D) of each side, which were taken in."""
+        assert self._next is not None, "keep follows seen"
         points, sources = self._next
         rows = (int(self.place) + torch.arange(len(points), device=points.device)) % len(self.points)
         self.points[rows], self.sources[rows] = points, sources
         self.place += len(points)
         self._next = None
+        return points, sources
 
     def both(self) -> tuple[Tensor, Tensor]:
         """Points and sources, (n, D) and (m, D), none of them twice."""
         filled = min(int(self.place), len(self.points))
         points, sources = (torch.unique(side[:filled], dim=0) for side in (self.points, self.sources))
         return points, sources
+
+
+class Choice(nn.Module):
+    """Which of the maps is used: the one whose nearness is greatest."""
+
+    nearness: Tensor
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.register_buffer("nearness", torch.full((maps,), -1.0))
 
 
 def csls(mapped: Tensor, points: Tensor, k: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:

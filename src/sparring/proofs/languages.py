@@ -89,7 +89,7 @@ def ciphered(said: str, words: Sequence[str], seed: int, changes: Mapping[str, A
     return {"right": read_rightly(done, splits), "seconds": done.cpu_seconds, "lines": lines}
 
 
-ROUNDS: Mapping[str, int] = {"tuned": 2400, "vigenere": 7000}
+ROUNDS: Mapping[str, int] = {"tuned": 2400, "vigenere": 5000}
 
 
 def substitution(seeds: int, effort: Effort) -> Result:
@@ -208,14 +208,17 @@ def turned(names: Sequence[str], points: Tensor, seed: int, effort: Effort) -> d
 
     def watch(game: Game, done: Round) -> None:
         if done.state.round == game.player("refinement").start:
-            before.extend(named_rightly(weights_of(game), secret, points))
+            of_sources, of_points = game.modules["centre of sources"], game.modules["centre of points"]
+            before.extend(named_rightly(weights_of(game), of_sources(secret), of_points(points)))
 
     done = played("word_translation", None, changes, source, seed, watch)
-    right = named_rightly(done.modules["maps"].weight, secret, points)
+    found = done.modules
+    x, y = found["centre of sources"](secret), found["centre of points"](points)
+    right = named_rightly(found["maps"].weight, x, y)
     near = done.modules["choice"].nearness
     best, worst = int(near.argmax()), int(near.argmin())
     chance = played("word_translation", None, {"rounds": 60, "maps": 1, "generator": Adam(1e-9)}, source, seed)
-    (control,) = named_rightly(chance.modules["maps"].weight, secret, points)
+    (control,) = named_rightly(chance.modules["maps"].weight, x, y)
     return {
         "before": before[best], "chosen": right[best], "worst": right[worst], "near": float(near[best]),
         "far": float(near[worst]), "seconds": done.cpu_seconds, "control": control,

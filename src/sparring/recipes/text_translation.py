@@ -72,7 +72,7 @@ class Config:
 
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
-    "vigenere": Config(rounds=7000, period=3, discriminator=Adam(4e-3, 0.5, 0.9)),
+    "vigenere": Config(rounds=5000, period=3, discriminator=Adam(4e-3, 0.5, 0.9)),
 }
 
 
