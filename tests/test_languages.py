@@ -14,9 +14,11 @@ from sparring.config import UserError
 from sparring.data import Data, open_data
 from sparring.data.ciphers import enciphered, key_of
 from sparring.data.vectors import rotation
+from sparring.data.views import words_of
 from sparring.data.words import FIRST, written
 from sparring.nn.alignment import Maps, Memory, csls, dictionary, procrustes
 from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
+from sparring.proofs import languages
 from sparring.recipes.text_translation import missed
 
 SAID = "the quick brown fox jumps over the lazy dog and runs away "
@@ -178,6 +180,65 @@ def test_vectors_of_words_are_read_with_their_names(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=message):
             open_data(Data(data=str(tmp_path / name)))
+
+
+def test_a_run_that_knows_the_rotation_is_a_dictionary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.random.default_rng(0).normal(size=(80, 6)).tolist()
+    (tmp_path / "en.vec").write_text("".join(f"w{i} {' '.join(map(str, row))}\n" for i, row in enumerate(rows)))
+    shorter = torch.tensor(rows[10:60]) @ rotation(6, 5)
+    lines = (f"v{i + 10} {' '.join(map(str, row))}\n" for i, row in enumerate(shorter.tolist()))
+    (tmp_path / "it.vec").write_text("".join(lines))
+    words = ["train", "word_translation", "--data", str(tmp_path / "en.vec"), "--source", str(tmp_path / "it.vec")]
+    quick = ["--rounds", "3", "--batch", "8", "--threads", "1", "--snapshots", "2", "--runs", str(tmp_path)]
+    assert cli.main([*words, *quick, "--no-evaluate"]) == 0
+    path, asked = Path(capsys.readouterr().out.strip()), tmp_path / "words.txt"
+    asked.write_text("v12\nv40\nv59\nv77\n")
+    assert cli.main(["translate", str(path), str(asked)]) == 0
+    told = [line.split("\t") for line in (path / "translated" / "words.txt").read_text().splitlines()]
+    assert [(word, len(best.split())) for word, best in told] == [("v12", 3), ("v40", 3), ("v59", 3)]
+    run = session.load(path)
+    with torch.no_grad():
+        run.model.modules["maps"].weight[:] = rotation(6, 5).T  # type: ignore[index, operator]
+        for name in ("centre of sources", "centre of points"):
+            run.model.modules[name].mean.zero_()  # type: ignore[union-attr, operator]
+    assert run.dictionary(["v12", "v40"], 1) == {"v12": ["w12"], "v40": ["w40"]}
+
+
+def test_turned_words_keep_their_names(tmp_path: Path) -> None:
+    rows = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).tolist()
+    (tmp_path / "en.vec").write_text("".join(f"w{i} {' '.join(map(str, row))}\n" for i, row in enumerate(rows)))
+    split = open_data(Data(data=str(tmp_path / "en.vec"), source="turned:5"))["train"]
+    points, sources = words_of(split)
+    assert set(points) == set(sources)
+    assert len(points) == len(split)
+    for name, point in points.items():
+        torch.testing.assert_close(sources[name], point @ rotation(3, 5))
+
+
+def test_frequencies_read_a_substitution_of_letters_that_differ_and_a_key_only_by_phase() -> None:
+    random = torch.Generator().manual_seed(0)
+    chances = 0.72 ** torch.arange(8.0)
+    letters = torch.multinomial(chances, 40_000, replacement=True, generator=random)
+    words = ["".join("abcdefgh"[i] for i in part) for part in letters.reshape(-1, 50).tolist()]
+    assert languages.by_frequency(languages.ciphers("cipher:substitution", words), 1) > 0.9
+    splits = languages.ciphers("cipher:vigenere:3", words)
+    assert languages.by_frequency(splits, 1) < 0.6
+    assert languages.by_frequency(splits, 3) > 0.9
+
+
+def test_words_of_like_neighbours_get_like_vectors() -> None:
+    said = [
+        w
+        for i in range(400)
+        for w in ("the", ("cat", "dog")[i % 2], "eats", ("fish", "meat")[i // 2 % 2], "at", "home")
+    ]
+    names, points = languages.vectors(said, most=8, numbers=4)
+    assert sorted(names) == sorted({"the", "cat", "dog", "eats", "fish", "meat", "at", "home"})
+    unit = torch.nn.functional.normalize(points)
+    close = {(a, b): float(unit[names.index(a)] @ unit[names.index(b)]) for a in names for b in names}
+    assert close["cat", "dog"] > 0.9 > 0.5 > close["cat", "home"]
+    spread, by = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), rotation(4, 1)
+    assert languages.named_rightly(torch.stack([by.T, torch.eye(4)]), spread @ by, spread)[0] == 1
 
 
 def test_a_run_reads_the_secrets_of_a_user(prose: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,8 @@ def translate(arguments: Sequence[str]) -> None:
     ) -> None:
         """Translate your own pictures by a run of pix2pix, cyclegan, cut or stargan, each as a PNG of its name.
 
-        Texts (.txt) by a run of text_translation, each as a text of its name.
+        Texts (.txt) by a run of text_translation, each as a text of its name; by a run of word_translation texts of a
+        word each line, behind each the nearest words of the other language.
 
         Args:
             path: The run's folder, e.g. runs/cyclegan-daisies-1.
@@ -135,10 +136,8 @@ def translate(arguments: Sequence[str]) -> None:
             raise UserError(f"{path}: the recipe {opened.written.recipe} does not translate; use pix2pix or cyclegan")
         if opened.about.masked:
             raise UserError(f"{path} fills holes, and needs to know where they are: sparring inpaint {path} ...")
-        if opened.about.key == "text":
+        if opened.about.key in ("text", "point"):
             return _write_texts(opened, files, Path(out).expanduser() if out else Path(path) / "translated")
-        if opened.about.key != "image":
-            raise UserError(f"{path} translates points; use it from Python: sparring.load(RUN).translate(points)")
 
         def made(picture: Tensor) -> Tensor:
             return opened.translate(picture[None], seed, label, whole=fit == "whole")[0]
@@ -309,6 +308,14 @@ def _write_texts(run: Run, files: Sequence[str], target: Path) -> None:
     """What each text says, as a .txt of the same name; `UserError` where that would write over one of the `files`."""
     from sparring.data.texts import read_text
 
+    def said(text: str) -> str:
+        if run.about.key == "text":
+            return run.translate_text(text)
+        found = run.dictionary([line.strip() for line in text.splitlines()])
+        if not found:
+            raise UserError("none of its lines is a word that has a vector")
+        return "\n".join(f"{word}\t{' '.join(others)}" for word, others in found.items())
+
     given = [Path(file).expanduser() for file in files]
     every = [text for file in given for text in (sorted(file.rglob("*.txt")) if file.is_dir() else [file])]
     if not every:
@@ -316,7 +323,7 @@ def _write_texts(run: Run, files: Sequence[str], target: Path) -> None:
     own, written = {file.resolve() for file in every}, set[Path]()
     for file in every:
         try:
-            made = run.translate_text(read_text(file))
+            made = said(read_text(file))
         except UserError as error:
             raise UserError(f"{file}: {error}") from None
         place = target / f"{file.stem}.txt"

@@ -37,7 +37,7 @@ from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_trai
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready
 from sparring.data.texts import RUNNING, encoded
-from sparring.data.views import HALF, view_named
+from sparring.data.views import HALF, view_named, words_of
 from sparring.data.words import FIRST, written
 from sparring.engine import start
 from sparring.game import Game
@@ -58,6 +58,7 @@ from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
 from sparring.metrics.features import Extractor, extract
+from sparring.nn.alignment import csls
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -473,6 +474,28 @@ class Run:
             raise UserError(f"most of it is not written in what this run was trained to read: {known!r} ...")
         made = [written(self.translate(row), self.about)[0] for row in rows]
         return "".join(made) if unit in RUNNING else "\n".join(made)
+
+    def dictionary(self, words: Sequence[str], most: int = 3) -> dict[str, list[str]]:
+        """For each word of the language that `--source` named in training, its nearest ones of the other, best first.
+
+        Nearest under CSLS among all the words of either set. Words without a vector are left out. `UserError` for runs
+        that map no vectors of words.
+        """
+        if self.about.key != "point" or self.model.game.given != ("source",):
+            raise UserError(
+                f"{self.path}: the recipe {self.plan.recipe} maps no vectors of words; use word_translation"
+            )
+        with self.guard():
+            sides = [words_of(split) for split in open_data(self.plan.data).values()]
+        points, sources = ({name: row for side in sides for name, row in side[i].items()} for i in (0, 1))
+        if not points or not sources:
+            raise UserError(f"{self.path}: its vectors have no names; train it with .vec files")
+        middle = self.model.modules["centre of points"]
+        made = middle(self.translate(torch.stack(list(sources.values()))))
+        close, _ = csls(made, middle(torch.stack(list(points.values()))))
+        place, names = {name: row for row, name in enumerate(sources)}, list(points)
+        best = close.topk(min(most, len(names)), 1).indices.tolist()
+        return {word: [names[number] for number in best[place[word]]] for word in words if word in place}
 
     def upscale(self, pictures: Tensor) -> Tensor:
         """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s = `factor`.

@@ -24,7 +24,7 @@ from sparring.data.kinds import KINDS
 from sparring.data.settings import Data
 from sparring.data.source import About, Rows, Source, Splits, names_of, subset
 from sparring.data.tensors import height_and_width, recolored
-from sparring.data.vectors import TURNED, with_turned
+from sparring.data.vectors import TURNED, Turned, with_turned
 
 View = Callable[[Tensor], Tensor]
 
@@ -193,6 +193,25 @@ def unpaired(source: Source, seed: int = 0) -> Source:
     return Together(
         _described(source.about, source.about.source, "unpaired", False), source, _Changed(source, _source_alone), order
     )
+
+
+def words_of(split: Source) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The vectors of a split's points, and of what lies beside them, by word; empty where the rows have no names."""
+    columns, key = split[torch.arange(len(split))], split.about.key
+    if isinstance(split, Together):
+        rows = torch.arange(len(split)) % len(split.base), split.order
+        names = names_of(split.base), names_of(split.other)
+    elif isinstance(split, Turned):
+        rows, names = (torch.arange(len(split)), split.order), (split.names, split.names)
+    else:
+        return {}, {}
+    found = [
+        {names[side][row]: vector for row, vector in zip(rows[side].tolist(), columns[column], strict=True)}
+        if names[side]
+        else {}
+        for side, column in enumerate((key, "source"))
+    ]
+    return found[0], found[1]
 
 
 def domains(source: Source, seed: int = 0) -> Source:
