@@ -258,7 +258,7 @@ def _others(settings: Data, opened: Callable[[Data], Splits], views: list[str]) 
 def _of_texts(splits: Splits, settings: Data, opened: Callable[[Data], Splits]) -> Splits:
     """Texts beside their ciphers, or beside those of another file."""
     said = settings.source or ""
-    _refuse_pairs(settings, "texts")
+    _refuse_what_pictures_have(settings, splits["train"].about)
     if is_cipher(said):
         return with_ciphers(splits, said)
     # a secret has symbols of its own, which nobody may take for letters
@@ -281,7 +281,7 @@ def _with_words(split: Source, vocabulary: tuple[str, ...]) -> Source:
 def _of_points(splits: Splits, settings: Data, opened: Callable[[Data], Splits]) -> Splits:
     """Points beside themselves, turned and in another order, or beside those of another file."""
     said = settings.source or ""
-    _refuse_pairs(settings, "points")
+    _refuse_what_pictures_have(settings, splits["train"].about)
     if said.partition(":")[0] == TURNED:
         return with_turned(splits, said)
     others = _others(settings, opened, [TURNED])
@@ -290,9 +290,12 @@ def _of_points(splits: Splits, settings: Data, opened: Callable[[Data], Splits])
     return {name: _beside(split, others[name], False) for name, split in splits.items()}
 
 
-def _refuse_pairs(settings: Data, what: str) -> None:
+def _refuse_what_pictures_have(settings: Data, about: About) -> None:
+    what, said = KINDS[about.key].what, settings.source or ""
     if settings.paired:
         raise UserError(f"paired: {what} are translated without pairs; leave --paired out")
+    if said == HALF or view_named(said) is not None:
+        raise UserError(f"source={said} is a view of pictures, and {about.name} has {what}; name other {what}")
 
 
 def _by_names(splits: Splits, others: Splits) -> Splits:
