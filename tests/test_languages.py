@@ -13,12 +13,14 @@ from sparring import cli, session
 from sparring.config import UserError
 from sparring.data import Data, open_data
 from sparring.data.ciphers import enciphered, key_of
+from sparring.data.texts import encoded
 from sparring.data.vectors import rotation
 from sparring.data.views import words_of
 from sparring.data.words import FIRST, written
 from sparring.nn.alignment import Maps, Memory, csls, dictionary, procrustes
 from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
 from sparring.proofs import languages
+from sparring.recipes import text_translation
 from sparring.recipes.text_translation import missed
 
 SAID = "the quick brown fox jumps over the lazy dog and runs away "
@@ -79,6 +81,25 @@ def test_a_secret_of_another_file_keeps_its_own_symbols(prose: Path) -> None:
     train = open_data(Data(data=str(prose), unit="letters", source=str(prose.parent / "secret.txt")))["train"]
     assert train.about.source_vocabulary == ("!", "2", "X", "_")
     assert train[torch.tensor([0])]["source"].tolist() == [[3, 2, 5, 4] * 12]
+
+
+def test_lines_of_another_file_are_filled_up_and_translated_at_their_own_length(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("a cat\na dog\n" * 30)
+    (tmp_path / "long.txt").write_text("un chat noir dort\nun chien\n" * 20)
+    train = open_data(Data(data=str(tmp_path / "short.txt"), source=str(tmp_path / "long.txt")))["train"]
+    about, columns = train.about, train[torch.arange(len(train))]
+    assert (about.shape, about.source, len(train)) == ((4,), (4,), 54)
+    assert not columns["text"][:, 2:].any()
+    assert {len(set(row)) for row in columns["source"].tolist()} == {3, 4}  # with 0 for none
+    game = text_translation.build(text_translation.Config(width=4), about)
+    assert game.sample is not None
+    made = game.sample(game.modules, {"source": columns["source"]})
+    assert torch.equal(made > 0, columns["source"] > 0)
+    assert [row[0].tolist() for row in encoded("un chien\nun chat\n", about, "auto")] == [
+        [about.source_vocabulary.index(a) + FIRST for a in line.split()] for line in ("un chien", "un chat")
+    ]
+    with pytest.raises(UserError, match="period=3: texts of 4 symbols"):
+        text_translation.build(text_translation.Config(period=3), about)
 
 
 def test_a_table_that_knows_the_key_reads_everything() -> None:

@@ -33,10 +33,12 @@ from sparring.config import (
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
+from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready
 from sparring.data.texts import RUNNING, encoded
+from sparring.data.vectors import TURNED
 from sparring.data.views import HALF, view_named, words_of
 from sparring.data.words import FIRST, written
 from sparring.engine import start
@@ -316,7 +318,8 @@ def with_full_paths(plan: Plan) -> Plan:
 
     changed = {f.name: full(getattr(plan.model, f.name)) for f in dataclasses.fields(plan.model)}
     data, labels, other = plan.data.data, plan.data.labels, plan.data.source
-    named = other is None or other in {HALF, *NAMED} or view_named(other) is not None
+    made = other is not None and other.partition(":")[0] in (CIPHER, TURNED)
+    named = other is None or made or other in {HALF, *NAMED} or view_named(other) is not None
     if other is not None and not named and Path(other).expanduser().exists():
         other = str(Path(other).expanduser().resolve())
     if labels is not None and Path(labels).expanduser().is_file():  # else it may lie inside the folder or zip
