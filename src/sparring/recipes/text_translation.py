@@ -31,10 +31,12 @@ from sparring.config import UserError, resolve
 from sparring.data.clusters import unlabelled
 from sparring.data.source import About, Source
 from sparring.data.words import FIRST
+from sparring.duel import Dial
 from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
 from sparring.objectives import OBJECTIVES, Objective, check_objective
 from sparring.optimizers import Adam
+from sparring.schedules import Number, Schedule, at
 
 MOST = 1000
 """Symbols of a language: a table has a number for every pair."""
@@ -44,7 +46,7 @@ MOST = 1000
 class Config:
     """Numbers of the translators and their critics."""
 
-    rounds: int = 2400
+    rounds: int = 2000
     """Rounds; in each both sides make a step."""
     batch: int = 16
     """Texts of each language per round."""
@@ -56,15 +58,17 @@ class Config:
     """Of the draw: lower makes its slope steeper."""
     objective: str = "hinge"
     """Any objective that looks at single scores; of every place of a text."""
-    cycle: float = 0.05
-    """Weight of the cross-entropy, in nats a symbol, of the text that comes back; 1 holds on to any exchange."""
+    cycle: Number = field(default_factory=lambda: Schedule(0.05, 0.5, over=0.5, after=0.4))
+    """Weight of the cross-entropy, in nats a symbol, of the text that comes back. 1 from the start holds on to any
+    exchange; late, when most is right, it parts symbols that were taken for one."""
     width: int = 64
     """Channels of the critics."""
     layers: int = 2
     """Their convolutions over 3 places."""
-    generator: Adam = field(default_factory=lambda: Adam(1e-3, 0.5, 0.9))
-    """Of both translators."""
-    discriminator: Adam = field(default_factory=lambda: Adam(2e-3, 0.5, 0.9))
+    generator: Adam = field(default_factory=lambda: Adam(5e-4, 0.5, 0.9))
+    """Of both translators: faster, and tables are decided before critics know enough (a twice as fast one ends on a
+    wrong exchange on two keys of three)."""
+    discriminator: Adam = field(default_factory=lambda: Adam(4e-3, 0.5, 0.9))
     """Of both critics."""
     decay: float = 0.7
     """Share of the run after which learning rates fall to 0."""
@@ -72,7 +76,7 @@ class Config:
 
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
-    "vigenere": Config(rounds=5000, period=3, discriminator=Adam(4e-3, 0.5, 0.9)),
+    "vigenere": Config(rounds=5000, period=3),
 }
 
 
@@ -81,6 +85,8 @@ class _Cipher:
     """The losses over the four modules. x are sources, y texts."""
 
     config: Config
+    weight: Dial
+    """Of the cycle."""
     objective: Objective
     symbols: tuple[int, int]
     """Of sources and texts."""
@@ -98,7 +104,7 @@ class _Cipher:
         made_y, made_x = self.made(self.to_text, x), self.made(self.to_source, y)
         back = missed(self.to_source(made_y), batch["source"]) + missed(self.to_text(made_x), batch["text"])
         fooled = self.fooled(self.of_texts, made_y) + self.fooled(self.of_sources, made_x)
-        return Loss({"objective": fooled, "cycle": self.config.cycle * back}, {"nats back": back.detach() / 2})
+        return Loss({"objective": fooled, "cycle": self.weight.value * back}, {"nats back": back.detach() / 2})
 
     def fooled(self, critic: nn.Module, made: Tensor) -> Tensor:
         scores = critic(made).float()
@@ -158,9 +164,15 @@ def build(config: Config, about: About) -> Game:
         "critic of sources": TextCritic(before, config.width, config.layers, config.period),
     }
     to_text, to_source, of_texts, of_sources = modules.values()
-    both = _Cipher(config, objective, symbols, to_text, to_source, of_texts, of_sources)
+    both = _Cipher(config, Dial(config.cycle), objective, symbols, to_text, to_source, of_texts, of_sources)
     translators = config.generator.over([*to_text.parameters(), *to_source.parameters()])
     critics = config.discriminator.over([*of_texts.parameters(), *of_sources.parameters()])
+    slower = linear_decay([translators, critics], config.decay, 0.0)
+
+    def on_round(progress: float) -> None:
+        slower(progress)
+        both.weight.value = at(config.cycle, progress)
+
     return Game(
         modules=modules,
         players=[Player("discriminator", both.critics, critics), Player("generator", both.translators, translators)],
@@ -168,5 +180,5 @@ def build(config: Config, about: About) -> Game:
         given=("source",),
         sample=lambda found, drawn: read(found["to text"](spelled(drawn["source"], before)), drawn["source"]),
         score=lambda x, label: of_texts(spelled(x, after)).float().mean(1),
-        on_round=linear_decay([translators, critics], config.decay, 0.0),
+        on_round=on_round,
     )
