@@ -12,9 +12,9 @@ Two things decide whether it works, and both are settings with a control in the 
     sparring train text_translation --data plain.txt --unit letters --source secret.txt
     sparring translate RUN secret.txt
 
-Expected on the Brown corpus (27 symbols, two disjoint halves): at least 99 % of the symbols right within 100 CPU
-seconds, where the frequencies of symbols alone give 90 %; a Vigenere cipher with a key of 3 (`--preset vigenere`)
-at least 95 %.
+Expected on the Brown corpus (27 symbols, two disjoint halves; frequencies of symbols alone read 93 %): it depends on
+the run. Some read everything, others end with rare symbols taken for more frequent ones, and a few read nothing. The
+held-out score `words right` needs the truth; without it, the text tells at a glance. Try several `--seed`s.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
 from sparring.objectives import OBJECTIVES, Objective, check_objective
 from sparring.optimizers import Adam
-from sparring.schedules import Number, Schedule, at
+from sparring.schedules import Number, at
 
 MOST = 1000
 """Symbols of a language: a table has a number for every pair."""
@@ -46,9 +46,9 @@ MOST = 1000
 class Config:
     """Numbers of the translators and their critics."""
 
-    rounds: int = 2000
+    rounds: int = 2500
     """Rounds; in each both sides make a step."""
-    batch: int = 16
+    batch: int = 64
     """Texts of each language per round."""
     period: int = 1
     """Length of the key: 1 for a substitution, where a symbol means the same at every place."""
@@ -58,25 +58,23 @@ class Config:
     """Of the draw: lower makes its slope steeper."""
     objective: str = "hinge"
     """Any objective that looks at single scores; of every place of a text."""
-    cycle: Number = field(default_factory=lambda: Schedule(0.05, 0.5, over=0.5, after=0.4))
-    """Weight of the cross-entropy, in nats a symbol, of the text that comes back. 1 from the start holds on to any
-    exchange; late, when most is right, it parts symbols that were taken for one."""
+    cycle: Number = 0.05
+    """Weight of the cross-entropy, in nats a symbol, of the text that comes back; 1 holds on to any exchange."""
     width: int = 64
     """Channels of the critics."""
     layers: int = 2
     """Their convolutions over 3 places."""
-    generator: Adam = field(default_factory=lambda: Adam(5e-4, 0.5, 0.9))
-    """Of both translators: faster, and tables are decided before critics know enough (a twice as fast one ends on a
-    wrong exchange on two keys of three)."""
-    discriminator: Adam = field(default_factory=lambda: Adam(4e-3, 0.5, 0.9))
-    """Of both critics."""
-    decay: float = 0.7
+    generator: Adam = field(default_factory=lambda: Adam(1e-3, 0.5, 0.9))
+    """Of both translators."""
+    discriminator: Adam = field(default_factory=lambda: Adam(1e-3, 0.5, 0.9))
+    """Of both critics. With small batches faster ones read sooner, and end more often with symbols taken for one."""
+    decay: float = 0.8
     """Share of the run after which learning rates fall to 0."""
 
 
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
-    "vigenere": Config(rounds=5000, period=3),
+    "vigenere": Config(rounds=5000, batch=16, period=3, discriminator=Adam(4e-3, 0.5, 0.9)),
 }
 
 
