@@ -90,13 +90,13 @@ PROOFS: Mapping[str, Entry] = {
         _MNIST,
     ),
     "substitution": Entry(
-        "languages:substitution", "a substitution cipher without its key", ("text_translation",), "6 min", ("brown",)
+        "languages:substitution", "a substitution cipher without its key", ("text_translation",), "16 min", ("brown",)
     ),
     "vigenere": Entry(
         "languages:vigenere", "a Vigenere cipher without its key", ("text_translation",), "20 min", ("brown",)
     ),
     "rotation": Entry(
-        "languages:rotation", "words whose vectors were turned", ("word_translation",), "6 min", ("brown",)
+        "languages:rotation", "words whose vectors were turned", ("word_translation",), "3 min", ("brown",)
     ),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
