@@ -12,8 +12,8 @@ translations: a measure that needs no pair (`nearness`, kept in the run).
     sparring train word_translation --data en.vec --source it.vec
     sparring train word_translation --data en.vec --source turned
 
-Expected on a hidden rotation of 3,000 words of the Brown corpus: the adversary alone finds few of them, the refinement
-all (at least 99 %), on the map that is chosen; others fail.
+Expected on a hidden rotation of 3,000 words of the Brown corpus, in about 23 CPU seconds: the adversary alone finds a
+tenth of them, the refinement all (at least 99 %) with the map that is chosen; others find next to none.
 """
 
 from __future__ import annotations
