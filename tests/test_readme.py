@@ -38,6 +38,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my_poems.txt").write_text("\n".join(lines))
     (own,) = (b for b in blocks(ENGLISH, "python") if b.startswith("# my_objective.py"))
     (tmp_path / "my_objective.py").write_text(own)
+    (tmp_path / "plain.txt").write_text("it was a dark night and all the world lay asleep " * 80)
+    words = (f"w{i} {' '.join(map(str, row))}\n" for i, row in enumerate(np.random.default_rng(0).normal(size=(60, 5))))
+    (tmp_path / "english.vec").write_text("".join(words))
     np.savez(tmp_path / "made_elsewhere.npz", np.zeros((30, 8, 8), np.uint8))
     monkeypatch.chdir(tmp_path)
     return tmp_path

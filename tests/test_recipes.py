@@ -65,6 +65,9 @@ CASES = [
     ("cut", "fast", {"data": "digits", "source": "inverted", "size": "16"}),
     ("stargan", "tuned", {"data": "digits"}),
     ("stargan", "paper", {"data": "digits", "source": "inverted"}),
+    ("text_translation", "tuned", {"data": "prose", "unit": "letters", "source": "cipher:substitution"}),
+    ("text_translation", "vigenere", {"data": "prose", "unit": "letters", "source": "cipher:vigenere:3"}),
+    ("word_translation", "tuned", {"data": "words", "source": "turned"}),
     ("ae", "tuned", {"data": "digits"}),
     ("ae", "dense", {"data": "digits"}),
     ("ae", "points", {"data": "ring"}),
@@ -90,7 +93,7 @@ CASES = [
 ]
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
-    "sequence", "classifier",
+    "sequence", "classifier", "text_translation", "word_translation",
 )  # fmt: skip
 
 
@@ -102,6 +105,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sheet = Image.new("RGB", (64, 64), colours[0])
         sheet.paste(colours[1], (i, i, 40, 40))
         sheet.save(folder / f"{i}.png")
+    written_beside(folder.parent)
     return folder
 
 
@@ -125,9 +129,19 @@ def texts(name: str, folder: Path) -> Path:
     return folder / f"{name}.txt"
 
 
+def written_beside(folder: Path) -> None:
+    """Running text, and vectors of words."""
+    said = torch.randint(9, (600,), generator=torch.Generator().manual_seed(0)).tolist()
+    words = ("the", "cat", "sat", "on", "a", "mat", "by", "its", "hat")
+    (folder / "prose.txt").write_text(" ".join(words[word] for word in said))
+    vectors = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)).tolist()
+    (folder / "words.vec").write_text("\n".join(f"w{i} {' '.join(map(str, row))}" for i, row in enumerate(vectors)))
+
+
 def plan_of(recipe: str, preset: str, data: dict[str, str], pictures: Path) -> tuple[Plan, Source]:
-    name = data["data"]
-    path = str(pictures) if name == "pictures" else str(texts(name, pictures.parent)) if name in WORDS else name
+    name, beside = data["data"], pictures.parent
+    files = {"pictures": pictures, "prose": beside / "prose.txt", "words": beside / "words.vec"}
+    path = str(texts(name, beside) if name in WORDS else files.get(name, name))
     settings = Data(**{**data, "data": path})  # type: ignore[arg-type]
     module = recipes.find(recipe)
     model = dataclasses.replace(recipes.preset(module, preset)[1], rounds=4, batch=8)
@@ -244,6 +258,15 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("pix2pix", "tuned", {"data": "digits", "source": "reduced:2"}, "the recipe superres"),
         ("cyclegan", "tuned", {"data": "digits", "source": "reduced:2"}, "of one size"),
         ("sequence", "tuned", {"data": "digits"}, "sequence writes texts"),
+        (
+            "cut",
+            "tuned",
+            {"data": "prose", "unit": "letters", "source": "cipher:substitution"},
+            "use the recipe text_translation",
+        ),
+        ("stargan", "tuned", {"data": "words", "source": "turned"}, "use the recipe word_translation"),
+        ("text_translation", "tuned", {"data": "digits", "source": "inverted"}, "needs texts of two languages"),
+        ("word_translation", "tuned", {"data": "words"}, "needs vectors of two languages"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(

@@ -33,7 +33,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring train [RECIPE] [--data NAME|FOLDER|ZIP] [--any.field value]   train; results go to runs/
   sparring resume RUN                 go on with a run that was stopped
   sparring sample RUN [--label 7]     pictures from a trained run
-  sparring translate RUN FILES ...    pictures made from your own (pix2pix, cyclegan, cut)
+  sparring translate RUN FILES ...    your own pictures or texts, translated (pix2pix, cyclegan, text_translation)
   sparring upscale RUN FILES ...      your own pictures, larger (superres)
   sparring inpaint RUN FILES --mask M your own pictures, what is missing filled (inpaint)
   sparring augment RUN --labels 100   do its samples help a classifier that has few labels?

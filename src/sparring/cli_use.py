@@ -129,9 +129,12 @@ def translate(arguments: Sequence[str]) -> None:
     ) -> None:
         """Translate your own pictures by a run of pix2pix, cyclegan, cut or stargan, each as a PNG of its name.
 
+        Texts (.txt) by a run of text_translation, each as a text of its name; by a run of word_translation texts of a
+        word each line, behind each the nearest words of the other language.
+
         Args:
             path: The run's folder, e.g. runs/cyclegan-daisies-1.
-            files: Pictures, or folders of them: of the kind that --source named in training.
+            files: Pictures or texts, or folders of them: of the kind that --source named in training.
             out: A folder; none: `translated` in the run's folder, or `translated-CLASS`.
             label: The domain to go to, for stargan: name or number of a class.
             fit: How another shape is brought to the size that the run was trained at; none is as in training. whole
@@ -145,6 +148,8 @@ def translate(arguments: Sequence[str]) -> None:
             raise UserError(f"{path}: the recipe {opened.written.recipe} does not translate; use pix2pix or cyclegan")
         if opened.about.masked:
             raise UserError(f"{path} fills holes, and needs to know where they are: sparring inpaint {path} ...")
+        if opened.about.key in ("text", "point"):
+            return _write_texts(opened, files, Path(out).expanduser() if out else Path(path) / "translated")
 
         def made(picture: Tensor) -> Tensor:
             return opened.translate(picture[None], seed, label, whole=fit == "whole")[0]
@@ -308,6 +313,39 @@ def _write(
         show.save_png(show.picture(made), place)
     if not written:
         raise UserError("none of these pictures could be read or used")
+    print(target)
+
+
+def _write_texts(run: Run, files: Sequence[str], target: Path) -> None:
+    """What each text says, as a .txt of the same name; `UserError` where that would write over one of the `files`."""
+    from sparring.data.texts import read_text
+
+    def said(text: str) -> str:
+        if run.about.key == "text":
+            return run.translate_text(text)
+        found = run.dictionary([line.strip() for line in text.splitlines()])
+        if not found:
+            raise UserError("none of its lines is a word that has a vector")
+        return "\n".join(f"{word}\t{' '.join(others)}" for word, others in found.items())
+
+    given = [Path(file).expanduser() for file in files]
+    every = [text for file in given for text in (sorted(file.rglob("*.txt")) if file.is_dir() else [file])]
+    if not every:
+        raise UserError(f"{', '.join(files)}: there are no texts (.txt) in it")
+    own, written = {file.resolve() for file in every}, set[Path]()
+    for file in every:
+        try:
+            made = said(read_text(file))
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from None
+        place = target / f"{file.stem}.txt"
+        while place in written:  # of another folder
+            place = place.with_stem(f"{place.stem}-again")
+        if place.resolve() in own:
+            raise UserError(f"{place} is one of your own texts, which are not written over; name another --out")
+        written.add(place)
+        with replacing(place) as out:
+            out.write(f"{made}\n".encode())
     print(target)
 
 

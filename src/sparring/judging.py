@@ -153,13 +153,20 @@ def judged(
 
 
 def of_pairs(scored: dict[str, Any], made: Tensor, wanted: Tensor) -> dict[str, Any]:
-    """The scores of pictures whose truths are known, with how near each comes to its own.
+    """The scores of samples whose truths are known, with how near each comes to its own.
 
     Errors and floors are those of independent samples, and these are not: sources and references belong together.
     """
     rows = {}
     for name, given in scored["metrics"].items():
         rows[name] = {key: given[key] for key in ("value", "better")}
+    floor = "none: each is compared with its own truth"
+    if made.dtype == torch.int64:
+        right = (made == wanted).double().sum(1) / (wanted > 0).sum(1).clamp(min=1)
+        return {**scored, "floor": floor, "metrics": {**rows, "words right": row("words right", of_mean(right))}}
+    if made.ndim == 2:
+        cosine = torch.cosine_similarity(made.double(), wanted.double())
+        return {**scored, "floor": floor, "metrics": {**rows, "cosine": row("cosine", of_mean(cosine))}}
     away = (made.float() - wanted.float()).abs().flatten(1).mean(1) / 255
     rows["mean difference"] = row("mean difference", of_mean(away))
     rows["psnr"] = row("psnr", of_mean(psnr(made, wanted).clamp(max=100)))

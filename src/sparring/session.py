@@ -33,10 +33,14 @@ from sparring.config import (
 )
 from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
+from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
-from sparring.data.kinds import ready
-from sparring.data.views import HALF, view_named
+from sparring.data.kinds import KINDS, ready
+from sparring.data.texts import RUNNING, encoded
+from sparring.data.vectors import TURNED
+from sparring.data.views import HALF, view_named, words_of
+from sparring.data.words import FIRST, written
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
@@ -56,6 +60,7 @@ from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
 from sparring.metrics.features import Extractor, extract
+from sparring.nn.alignment import csls
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -262,6 +267,8 @@ def summary(result: Mapping[str, Any]) -> str:
             "accuracy",
             "modes",
             "high quality share",
+            "words right",
+            "cosine",
         ) or name.startswith(("elbo", "nll")):
             words.append(f"{name} {row['value']:.4g}{times}")
     return f"judged: {', '.join(words)}"
@@ -311,7 +318,8 @@ def with_full_paths(plan: Plan) -> Plan:
 
     changed = {f.name: full(getattr(plan.model, f.name)) for f in dataclasses.fields(plan.model)}
     data, labels, other = plan.data.data, plan.data.labels, plan.data.source
-    named = other is None or other in {HALF, *NAMED} or view_named(other) is not None
+    made = other is not None and other.partition(":")[0] in (CIPHER, TURNED)
+    named = other is None or made or other in {HALF, *NAMED} or view_named(other) is not None
     if other is not None and not named and Path(other).expanduser().exists():
         other = str(Path(other).expanduser().resolve())
     if labels is not None and Path(labels).expanduser().is_file():  # else it may lie inside the folder or zip
@@ -439,11 +447,12 @@ class Run:
     @property
     def factor(self) -> int:
         """How many times larger than its sources its images are; 1 where they are alike, or there are no sources."""
-        return self.about.shape[1] // self.about.source[1] if self.about.source else 1
+        return self.about.shape[1] // self.about.source[1] if len(self.about.source) == 3 else 1
 
     def translate(self, pictures: Tensor, seed: int = 0, label: str | int | None = None, whole: bool = False) -> Tensor:
         """(N, C, H, W) uint8 sources -> (N, D, H, W) uint8 images. `UserError` for recipes that do not translate.
 
+        Texts are int64 (N, L), numbers of the words of `about.source_vocabulary`, of any length; points float32 (N, D).
         `label`: the domain to go to, by name or number, where a model has several. `whole`: pictures of any size, by
         tiles of the size that the run was trained at, blended where they overlap.
         """
@@ -452,6 +461,44 @@ class Run:
             raise UserError(f"label: {self.path} translates to any of {', '.join(self.about.classes)}; say which")
         number = None if label is None else sampling.label_number(self.about, label)
         return self._made(pictures, seed, self.about.source[1:] if whole else None, number)
+
+    def translate_text(self, text: str) -> str:
+        """A text of the language, or in the cipher, that `--source` named in training; by lines where those were lines.
+
+        `UserError` for runs that translate no texts, and where most of its words are none that the run knows.
+        """
+        self._refuse_unless_translating()
+        if self.about.key != "text":
+            raise UserError(f"{self.path} translates {KINDS[self.about.key].what}, not texts; use text_translation")
+        rows, unit = encoded(text, self.about, self.plan.data.unit), self.plan.data.unit
+        every = torch.cat([row.flatten() for row in rows]) if rows else torch.zeros(0)
+        if not len(every) or float((every >= FIRST).float().mean()) < 0.5:
+            known = " ".join(self.about.source_vocabulary[:40])
+            raise UserError(f"most of it is not written in what this run was trained to read: {known!r} ...")
+        made = [written(self.translate(row), self.about)[0] for row in rows]
+        return "".join(made) if unit in RUNNING else "\n".join(made)
+
+    def dictionary(self, words: Sequence[str], most: int = 3) -> dict[str, list[str]]:
+        """For each word of the language that `--source` named in training, its nearest ones of the other, best first.
+
+        Nearest under CSLS among all the words of either set. Words without a vector are left out. `UserError` for runs
+        that map no vectors of words.
+        """
+        if self.about.key != "point" or self.model.game.given != ("source",):
+            raise UserError(
+                f"{self.path}: the recipe {self.plan.recipe} maps no vectors of words; use word_translation"
+            )
+        with self.guard():
+            sides = [words_of(split) for split in open_data(self.plan.data).values()]
+        points, sources = ({name: row for side in sides for name, row in side[i].items()} for i in (0, 1))
+        if not points or not sources:
+            raise UserError(f"{self.path}: its vectors have no names; train it with .vec files")
+        middle = self.model.modules["centre of points"]
+        made = middle(self.translate(torch.stack(list(sources.values()))))
+        close, _ = csls(made, middle(torch.stack(list(points.values()))))
+        place, names = {name: row for row, name in enumerate(sources)}, list(points)
+        best = close.topk(min(most, len(names)), 1).indices.tolist()
+        return {word: [names[number] for number in best[place[word]]] for word in words if word in place}
 
     def upscale(self, pictures: Tensor) -> Tensor:
         """(N, C, h, w) uint8 of any size -> (N, C, s h, s w), s = `factor`.
@@ -488,11 +535,8 @@ class Run:
     def _made(self, sources: Tensor, seed: int, tile: Sequence[int] | None, label: int | None = None) -> Tensor:
         """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
         self._refuse_unless_translating()
-        channels, game, modules = self.about.source[0], self.model.game, self.model.modules
-        if sources.dtype != torch.uint8 or sources.ndim != 4 or sources.shape[1] != channels or not len(sources):
-            raise UserError(
-                f"pictures are {sources.dtype} of shape {tuple(sources.shape)}; uint8 (N, {channels}, H, W) is expected"
-            )
+        game, modules = self.model.game, self.model.modules
+        self._check_sources(sources)
 
         def made(x: Tensor) -> Tensor:
             to = {} if label is None else {"label": torch.full((len(x),), label)}
@@ -503,6 +547,19 @@ class Run:
             x = ready(sources)
             out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
             return sampling.finished(out, self.about)
+
+    def _check_sources(self, sources: Tensor) -> None:
+        kind, (first, *_) = KINDS[self.about.key], self.about.source
+        wanted = {"image": f"(N, {first}, H, W)", "text": "(N, L)", "point": f"(N, {first})"}[self.about.key]
+        fits = self.about.key == "text" or sources.shape[1:2] == (first,)
+        if sources.dtype != kind.dtype or sources.ndim != kind.dims + 1 or not fits or not len(sources):
+            dtype = str(kind.dtype).removeprefix("torch.")
+            raise UserError(
+                f"{kind.what} are {sources.dtype} of shape {tuple(sources.shape)}; {dtype} {wanted} is expected"
+            )
+        known = len(self.about.source_vocabulary) + FIRST
+        if self.about.key == "text" and not bool(((sources >= 0) & (sources < known)).all()):
+            raise UserError(f"texts hold numbers of words beyond 0 to {known - 1}, which this run knows")
 
     def _classifier(self) -> nn.Module:
         if CLASSIFIER not in self.model.modules:
@@ -643,8 +700,9 @@ class Run:
             most = min(most, len(self.pool))
         made = self.sample(most, seed=seed)
         scored = judged(made, splits, split, extractor, seed)
-        if self.about.paired:
-            scored = of_pairs(scored, made, self.pool[sampling.chosen(self.pool, most, seed)]["image"])
+        if self.about.paired or (self.model.game.given and self.pool.about.paired):
+            truth = self.pool[sampling.chosen(self.pool, most, seed)][about.key]
+            scored = of_pairs(scored, made, truth)
         scored["metrics"] |= held_out_rows(self.model.game, self.model.modules, splits[split], seed)
         return scored
 

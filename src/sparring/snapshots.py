@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -87,10 +87,12 @@ def _translated(game: Game, modules: Mapping[str, Any], about: About, pool: Sour
     for domain in domains:
         to = {} if domain is None else {"label": torch.full((FEW,), domain)}
         stacks.append(sampling.finished(sampling.generate(game, modules, {**drawn, **to}), about))
-    if about.paired or about.caption:
+    if about.paired or about.caption or pool.about.paired:
         stacks.append(columns[about.key])
     if about.key == "text":
         told = [written(stack, about) for stack in stacks]
+        if "source" in columns:
+            told[0] = written(columns["source"], replace(about, vocabulary=about.source_vocabulary))
         return Shown(text="\n\n".join("\n".join(each) for each in zip(*told, strict=True)))
     if about.key in ("sound", "clip"):
         return of_samples(torch.cat(stacks), about, FEW, len(stacks))

@@ -14,7 +14,7 @@ from sparring.config import UserError, resolve
 from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import Source
-from sparring.data.views import unpaired
+from sparring.data.views import only_pictures, unpaired
 from sparring.game import Batch, Game, Player, linear_decay
 from sparring.objectives import OBJECTIVES, Objective, check_objective
 from sparring.optimizers import Adam
@@ -52,6 +52,7 @@ class Translating:
 
 def without_pairs(source: Source, recipe: str) -> Source:
     """Images beside sources, unlabelled, and by chance where they belonged together. `UserError` without sources."""
+    only_pictures(source, recipe)
     if not source.about.source:
         raise UserError(
             f"--data {source.about.name} has one domain, and {recipe} translates from another: name it with --source"

@@ -27,6 +27,7 @@ from sparring.data.source import About, Batch, Source, Splits, TensorSource, car
 from sparring.data.stacked import open_stacked
 from sparring.data.texts import open_texts
 from sparring.data.toys import open_toy
+from sparring.data.vectors import open_vectors
 from sparring.data.views import with_sources
 
 __all__ = [
@@ -60,7 +61,9 @@ NAMED: Mapping[str, Named] = {
 }
 
 
-OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts, ".npz": open_oracle}
+OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {
+    ".txt": open_texts, ".npz": open_oracle, ".vec": open_vectors, ".npy": open_vectors,
+}  # fmt: skip
 """Of files that are no pictures, by their suffix."""
 ONLY: Mapping[str, tuple[str, ...]] = {
     "unit": ("text",), "length": ("text",), "vocabulary": ("text",),

@@ -23,7 +23,8 @@ class Data:
     source: str | None = None
     """What each picture is made from, for recipes that translate or restore: a view of it (`edges`, `gray`, `inverted`,
     `small:2`, `small:4` at its own size, `reduced:2`, `reduced:4`, `masked`, `masked:14`, `masked:free`), `left` where
-    pictures show both side by side, or other data."""
+    pictures show both side by side, or other data. For texts `cipher:substitution` or `cipher:vigenere:3`, for points
+    `turned`."""
     paired: bool = False
     """Pictures of --source belong to those of --data one by one: by the names of their files, else by their order."""
     captions: str | None = None
@@ -35,9 +36,9 @@ class Data:
     """Each picture is a film: squares side by side."""
     frame_step: int = 1
     """Every so many-th picture of a film is taken."""
-    unit: Literal["auto", "words", "characters", "letters"] = "auto"
+    unit: Literal["auto", "words", "characters", "letters", "symbols"] = "auto"
     """What texts are made of: words where lines have spaces, else characters; letters: running text as a to z and
-    spaces, cut into windows."""
+    spaces, cut into windows; symbols: alike, of whatever characters there are but line breaks."""
     length: int | None = None
     """Longest text, in words or characters (40, 64), or the window of letters (48)."""
     vocabulary: int = 5000

@@ -35,8 +35,8 @@ class About:
     sha256: str = ""
     """Hash of the content of this split, so that results and caches are tied to data, never to a name."""
     source: tuple[int, ...] = ()
-    """Shape of the column `source`, the pictures that the images are made from; empty where there is none. They may be
-    smaller than the images."""
+    """Shape of the column `source`, what the samples are made from, of their own kind; empty where there is none.
+    Pictures may be smaller than the images."""
     masked: bool = False
     """The last channel of `source` is a mask: 255 where the picture is missing, else 0."""
     paired: bool = False
@@ -45,6 +45,8 @@ class About:
     """Words of the column `caption`, int64 (N, L), that images are made from; 0 where there is none."""
     vocabulary: tuple[str, ...] = ()
     """The words of captions and texts: 2 is the first of them, 1 a word that is not among them, 0 no word."""
+    source_vocabulary: tuple[str, ...] = ()
+    """Alike, of the column `source` where that is text."""
     characters: bool = False
     """The words are single characters: texts are written without spaces between them."""
     whole: bool = False

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from sparring.config import UserError
 from sparring.data.members import path_problem
@@ -21,6 +22,8 @@ MOST = 2**29
 """Words of all texts, each as long as the longest."""
 LONGEST = {"words": 40, "characters": 64}
 WINDOW = 48
+RUNNING = ("letters", "symbols")
+"""Units of text without lines."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 SPLITS = ("train", "test")
 SPACED = 0.2
@@ -36,7 +39,7 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     """
     _refuse_settings_of_pictures(settings)
     files = _files(path)
-    texts = [_read(file) for file in files.values()]
+    texts = [read_text(file) for file in files.values()]
     unit = _unit(texts, settings)
     length, characters = _length(unit, settings), unit != "words"
     said = [_lines(text, unit, length) for text in texts]
@@ -80,6 +83,17 @@ def _files(path: Path) -> dict[str, Path]:
     return {file.relative_to(path).with_suffix("").as_posix(): file for file in found}
 
 
+def encoded(text: str, about: About, unit: str) -> list[Tensor]:
+    """A text to be translated, as rows of (1, L): its lines, or windows of which the last may be shorter.
+
+    `about` is that of the training data; the words are those of its sources. `unit` is the one they were read by:
+    `auto` is words or characters, as they were; a secret of letters is read as it stands.
+    """
+    unit = {"auto": "characters" if about.characters else "words", "letters": "symbols"}.get(unit, unit)
+    lines = _lines(text, unit, about.source[0], rest=True)
+    return [numbered([line], about.source_vocabulary, len(line)) for line in lines]
+
+
 def _refuse_settings_of_pictures(settings: Data) -> None:
     for name in ("size", "labels", "captions"):
         if getattr(settings, name) is not None:
@@ -90,7 +104,8 @@ def _refuse_settings_of_pictures(settings: Data) -> None:
         raise UserError(f"vocabulary={settings.vocabulary} must be at least 2")
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """What a file of text holds. `UserError` for one that is too large, no UTF-8, or cannot be read."""
     try:
         if not file.is_file() or file.stat().st_size > LARGEST:
             raise UserError(f"data={file} is no regular file of at most {LARGEST:,} bytes")
@@ -109,14 +124,15 @@ def _unit(texts: Sequence[str], settings: Data) -> str:
 
 
 def _length(unit: str, settings: Data) -> int:
-    return settings.length or (WINDOW if unit == "letters" else LONGEST[unit])
+    return settings.length or (WINDOW if unit in RUNNING else LONGEST[unit])
 
 
-def _lines(text: str, unit: str, length: int) -> list[list[str]]:
-    """What is one text each, as a list of its words."""
-    if unit == "letters":
-        letters = re.sub("[^a-z]+", " ", text.lower()).strip()
-        return [list(letters[i : i + length]) for i in range(0, len(letters) - length + 1, length)]
+def _lines(text: str, unit: str, length: int, rest: bool = False) -> list[list[str]]:
+    """What is one text each, as a list of its words; with `rest`, also the last window, which is not full."""
+    if unit in RUNNING:
+        letters = re.sub("[^a-z]+", " ", text.lower()).strip() if unit == "letters" else re.sub("[\r\n]", "", text)
+        end = len(letters) if rest else len(letters) - length + 1
+        return [list(letters[i : i + length]) for i in range(0, end, length)]
     lines = [line.split() if unit == "words" else list(line.strip()) for line in text.splitlines()]
     return [line for line in lines if line]
 

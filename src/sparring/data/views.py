@@ -18,10 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparring.config import UserError, did_you_mean
+from sparring.data.ciphers import CIPHER, as_long, is_cipher, with_ciphers
 from sparring.data.holes import MASKED, free, square, with_hole
+from sparring.data.kinds import KINDS
 from sparring.data.settings import Data
 from sparring.data.source import About, Rows, Source, Splits, names_of, subset
 from sparring.data.tensors import height_and_width, recolored
+from sparring.data.vectors import TURNED, Turned, with_turned
 
 View = Callable[[Tensor], Tensor]
 
@@ -154,6 +157,15 @@ def _source_alone(columns: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"image": columns["source"]}
 
 
+def only_pictures(source: Source, recipe: str) -> None:
+    """`UserError` for texts and points that are to be translated by a recipe for pictures."""
+    key = source.about.key
+    if key != "image":
+        other = {"text": "text_translation", "point": "word_translation"}.get(key)
+        hint = f"; use the recipe {other}" if other else ""
+        raise UserError(f"--data {source.about.name} has {KINDS[key].what}, and {recipe} translates pictures{hint}")
+
+
 @dataclass(frozen=True, eq=False)
 class Together:
     """A source of pictures beside those of another: the one of the same number, or any.
@@ -171,7 +183,8 @@ class Together:
         return len(self.order)
 
     def __getitem__(self, index: Tensor) -> dict[str, Tensor]:
-        return {**self.base[index % len(self.base)], "source": self.other[self.order[index]]["image"]}
+        other = self.other[self.order[index]][self.other.about.key]
+        return {**self.base[index % len(self.base)], "source": other}
 
 
 def unpaired(source: Source, seed: int = 0) -> Source:
@@ -180,6 +193,25 @@ def unpaired(source: Source, seed: int = 0) -> Source:
     return Together(
         _described(source.about, source.about.source, "unpaired", False), source, _Changed(source, _source_alone), order
     )
+
+
+def words_of(split: Source) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The vectors of a split's points, and of what lies beside them, by word; empty where the rows have no names."""
+    columns, key = split[torch.arange(len(split))], split.about.key
+    if isinstance(split, Together):
+        rows = torch.arange(len(split)) % len(split.base), split.order
+        names = names_of(split.base), names_of(split.other)
+    elif isinstance(split, Turned):
+        rows, names = (torch.arange(len(split)), split.order), (split.names, split.names)
+    else:
+        return {}, {}
+    found = [
+        {names[side][row]: vector for row, vector in zip(rows[side].tolist(), columns[column], strict=True)}
+        if names[side]
+        else {}
+        for side, column in enumerate((key, "source"))
+    ]
+    return found[0], found[1]
 
 
 def domains(source: Source, seed: int = 0) -> Source:
@@ -196,18 +228,74 @@ def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
         height, width = height_and_width(settings.size or 64)
         whole = replace(settings, source=None, size=f"{height}x{2 * width}", fit="stretch")
         return {name: _halved(split) for name, split in opened(whole).items()}
-    splits = {name: _pictures(split) for name, split in opened(replace(settings, source=None)).items()}
+    splits = opened(replace(settings, source=None))
+    if splits["train"].about.key == "text":
+        return _of_texts(splits, settings, opened)
+    if splits["train"].about.key == "point":
+        return _of_points(splits, settings, opened)
+    splits = {name: _pictures(split) for name, split in splits.items()}
     view = view_named(said)
     if view is not None:
         return {name: _viewed(split, said, view) for name, split in splits.items()}
-    try:
-        others = opened(replace(settings, data=said, source=None, labels=None))
-    except UserError as error:
-        hint = did_you_mean(said, list(VIEWS))
-        raise UserError(f"source={said}: neither one of {', '.join([*VIEWS, HALF])} nor data: {error}{hint}") from None
+    others = _others(settings, opened, [*VIEWS, HALF])
     if settings.paired and all(names_of(split) for split in (*splits.values(), *others.values())):
         return _by_names(splits, {name: _pictures(other) for name, other in others.items()})
     return {name: _beside(split, _pictures(others[name]), settings.paired) for name, split in splits.items()}
+
+
+def _others(settings: Data, opened: Callable[[Data], Splits], views: list[str]) -> Splits:
+    """The data that `--source` names."""
+    assert settings.source is not None
+    try:
+        return opened(replace(settings, data=settings.source, source=None, labels=None))
+    except UserError as error:
+        hint = did_you_mean(settings.source, views)
+        raise UserError(
+            f"source={settings.source}: neither one of {', '.join(views)} nor data: {error}{hint}"
+        ) from None
+
+
+def _of_texts(splits: Splits, settings: Data, opened: Callable[[Data], Splits]) -> Splits:
+    """Texts beside their ciphers, or beside those of another file."""
+    said = settings.source or ""
+    _refuse_what_pictures_have(settings, splits["train"].about)
+    if is_cipher(said):
+        return with_ciphers(splits, said)
+    # a secret has symbols of its own, which nobody may take for letters
+    unit = "symbols" if settings.unit == "letters" else settings.unit
+    others = _others(replace(settings, unit=unit), opened, [f"{CIPHER}:substitution", f"{CIPHER}:vigenere:3"])
+    if others["train"].about.key != "text":
+        raise UserError(f"source={said} has {KINDS[others['train'].about.key].what}, and --data has texts")
+    splits, others = as_long(splits, others)
+    return {
+        name: _with_words(_beside(split, others[name], False), others[name].about.vocabulary)
+        for name, split in splits.items()
+    }
+
+
+def _with_words(split: Source, vocabulary: tuple[str, ...]) -> Source:
+    assert isinstance(split, Together)
+    return replace(split, about=replace(split.about, source_vocabulary=vocabulary))
+
+
+def _of_points(splits: Splits, settings: Data, opened: Callable[[Data], Splits]) -> Splits:
+    """Points beside themselves, turned and in another order, or beside those of another file."""
+    said = settings.source or ""
+    _refuse_what_pictures_have(settings, splits["train"].about)
+    if said.partition(":")[0] == TURNED:
+        return with_turned(splits, said)
+    others = _others(settings, opened, [TURNED])
+    if others["train"].about.key != "point":
+        raise UserError(f"source={said} has {KINDS[others['train'].about.key].what}, and --data has points")
+    return {name: _beside(split, others[name], False) for name, split in splits.items()}
+
+
+def _refuse_what_pictures_have(settings: Data, about: About) -> None:
+    what, said = KINDS[about.key].what, settings.source or ""
+    if settings.paired:
+        raise UserError(f"paired: {what} are translated without pairs; leave --paired out")
+    if said == HALF or view_named(said) is not None:
+        raise UserError(f"source={said} is a view of pictures, and {about.name} has {what}; name other {what}")
 
 
 def _by_names(splits: Splits, others: Splits) -> Splits:

@@ -101,6 +101,15 @@ PROOFS: Mapping[str, Entry] = {
     "oracle": Entry("sequences:oracle", "SeqGAN's oracle, 20 words", ("sequence",), "3 h", ("seqgan-oracle",)),
     "quatrains": Entry("sequences:quatrains", "poems of the Tang", ("sequence",), "2 h", ("chinese-poetry",)),
     "trigrams": Entry("sequences:trigrams", "letters of an exact oracle", ("sequence",), "5 min", ("brown",)),
+    "substitution": Entry(
+        "languages:substitution", "a substitution cipher without its key", ("text_translation",), "16 min", ("brown",)
+    ),
+    "vigenere": Entry(
+        "languages:vigenere", "a Vigenere cipher without its key", ("text_translation",), "20 min", ("brown",)
+    ),
+    "rotation": Entry(
+        "languages:rotation", "words whose vectors were turned", ("word_translation",), "3 min", ("brown",)
+    ),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

@@ -40,6 +40,8 @@ RECIPES: Mapping[str, Entry] = {
     "cyclegan": Entry("Zhu et al. 2017", "pictures from pictures without pairs; also DiscoGAN, DualGAN"),
     "cut": Entry("Park et al. 2020", "the same one way only, by comparing places; half the networks"),
     "stargan": Entry("Choi et al. 2018", "between any of many domains, by one translator"),
+    "text_translation": Entry("Gomez et al. 2018", "deciphers texts, or translates symbol by symbol, without pairs"),
+    "word_translation": Entry("Conneau et al. 2018", "a dictionary from the vectors of words of two languages alone"),
     "superres": Entry("Ledig et al. 2017; Wang et al. 2018", "large pictures from small ones"),
     "inpaint": Entry("Pathak et al. 2016; Yu et al. 2019", "what is missing in a picture, made from the rest"),
     "ae": Entry("Hinton and Salakhutdinov 2006; Ghosh et al. 2020", "codes that samples can be rebuilt from"),

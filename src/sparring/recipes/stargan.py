@@ -23,7 +23,7 @@ from sparring.config import UserError
 from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.data.views import domains, unpaired
+from sparring.data.views import domains, only_pictures, unpaired
 from sparring.game import Batch, Game, Latent, Loss, Player
 from sparring.nn.translate import DomainCritic, ToDomain
 from sparring.objectives import Objective
@@ -112,8 +112,7 @@ class _Star:
 
 def data(config: Config, source: Source) -> Source:
     """Pictures of several domains."""
-    if source.about.key != "image":
-        raise UserError(f"--data {source.about.name} has {source.about.what}, and stargan translates pictures")
+    only_pictures(source, "stargan")
     if source.about.source:
         return unlabelled(unpaired(source) if source.about.paired else source)
     if len(source.about.classes) < 2:
