@@ -20,7 +20,7 @@ from sparring.proofs.play import played
 from sparring.proofs.record import Claim, Effort, Result, of_claims, seeds_of
 from sparring.runs import How
 
-ROUNDS = 3000
+ROUNDS = 4000
 SAMPLES = 1000
 SURE = 0.9
 """Probability from which on a picture shows a digit."""

@@ -36,7 +36,7 @@ class Config(Duel):
     """Clips per round."""
     content: int = 32
     """Random numbers that stay the same in a clip."""
-    motion: int = 8
+    motion: int = 4
     """Random numbers per picture."""
     path: int = 32
     """Numbers of the path that these drive."""
