@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from sparring import Objective, cli
+from sparring import Objective, cli, show
 from sparring.recipes import measured
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +34,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my_pictures").mkdir()
     for i in range(40):
         Image.new("RGB", (30 + i, 40), (6 * i, 250 - 6 * i, 99)).save(tmp_path / "my_pictures" / f"{i}.jpg")
+    for i in range(40):
+        (tmp_path / "my_sounds" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        tone = torch.sin(torch.arange(1024) * (0.1 + 0.01 * i))
+        (tmp_path / "my_sounds" / "ab"[i % 2] / f"{i}.wav").write_bytes(
+            show.wave_file((9000 * tone).to(torch.int16), 8000)
+        )
     (own,) = (b for b in blocks(ENGLISH, "python") if b.startswith("# my_objective.py"))
     (tmp_path / "my_objective.py").write_text(own)
     np.savez(tmp_path / "made_elsewhere.npz", np.zeros((30, 8, 8), np.uint8))

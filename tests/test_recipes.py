@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import checkpoint, recipes, sampling, training
+from sparring import checkpoint, recipes, sampling, show, training
 from sparring.config import UserError, check_limits
 from sparring.data import Data, Source, open_data
 from sparring.duel import DiscriminatorAugment, Duel, Penalties
@@ -76,17 +76,27 @@ CASES = [
     ("semi_supervised", "labels-only", {"data": "digits"}),
     ("semi_supervised", "paper", {"data": "digits"}),
     ("classifier", "tuned", {"data": "digits"}),
+    ("classifier", "tuned", {"data": "sounds", "labels": "names"}),
+    ("melgan", "tuned", {"data": "sounds", "labels": "names"}),
+    ("wavegan", "tuned", {"data": "sounds", "labels": "names"}),
+    ("vocoder", "tuned", {"data": "sounds"}),
+    ("vocoder", "distance", {"data": "sounds"}),
 ]
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
-    "classifier",
+    "classifier", "vocoder",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("own") / "pictures"
+    folder.mkdir()
+    (folder.parent / "sounds").mkdir()
     for i in range(24):
+        tone = torch.sin(torch.arange(900 + 10 * i) * (0.2 + 0.1 * (i % 3) + 0.01 * i))
+        wave = show.wave_file((20_000 * tone).to(torch.int16), 8000)
+        (folder.parent / "sounds" / f"{i % 3}_{i}.wav").write_bytes(wave)
         colours = [(10 * i, 255 - 10 * i, 40), (200, i, 9 * i)]
         sheet = Image.new("RGB", (64, 64), colours[0])
         sheet.paste(colours[1], (i, i, 40, 40))
@@ -95,7 +105,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plan_of(recipe: str, preset: str, data: dict[str, str], pictures: Path) -> tuple[Plan, Source]:
-    settings = Data(**{**data, "data": str(pictures) if data["data"] == "pictures" else data["data"]})  # type: ignore[arg-type]
+    own = pictures.parent / data["data"]
+    settings = Data(**{**data, "data": str(own) if own.is_dir() else data["data"]})  # type: ignore[arg-type]
     module = recipes.find(recipe)
     model = dataclasses.replace(recipes.preset(module, preset)[1], rounds=4, batch=8)
     plan = Plan(recipe, preset, model, settings, How())
@@ -210,6 +221,9 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("inpaint", "tuned", {"data": "digits"}, "--source masked"),
         ("pix2pix", "tuned", {"data": "digits", "source": "reduced:2"}, "the recipe superres"),
         ("cyclegan", "tuned", {"data": "digits", "source": "reduced:2"}, "of one size"),
+        ("melgan", "tuned", {"data": "digits"}, "melgan makes sounds"),
+        ("wavegan", "tuned", {"data": "digits"}, "wavegan makes sounds"),
+        ("vocoder", "tuned", {"data": "ring"}, "vocoder makes sounds"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(

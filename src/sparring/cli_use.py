@@ -30,11 +30,17 @@ ENDINGS: Mapping[str, str] = {"image": ".png", "point": ".png", "text": ".txt", 
 
 
 def save(samples: Tensor, about: About, path: Path, columns: int) -> None:
-    """Samples of any kind but points as one file."""
+    """Samples of any kind but points as one file; of spectrograms also what they sound like, beside it."""
     from sparring import show
     from sparring.data.words import written
 
     if about.key == "image":
+        if about.hop:
+            from sparring.nn.signal import heard
+
+            sound = show.one_after_another(heard(samples, about))
+            with replacing(path.with_suffix(".wav")) as file:
+                file.write(show.wave_file(sound, about.rate))
         sheet = show.grid(samples, columns)
         return show.save_png(show.enlarged(sheet) if len(samples) > 1 else sheet, path)
     if about.key == "text":

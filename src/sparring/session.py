@@ -123,10 +123,11 @@ def start_run(plan: Plan, console: Console) -> Run:
 
 
 def _start_run(plan: Plan, console: Console) -> Run:
-    splits = open_data(plan.data)
+    splits: Splits = open_data(plan.data)
     check_limits(plan.model)
     plan = fit_batch(plan, len(splits["train"]), console)
     source = recipes.find(plan.recipe).data(plan.model, splits["train"])
+    splits = as_learnt(splits, source.about, plan)
     checked(plan, source)
     machine = find_machine(plan.how, source.about.key)
     machine, measured = training.choose_threads(plan, source, machine)
@@ -157,8 +158,10 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
     console = Console(stderr=True, quiet=quiet)
     with isolated():
         run = Run(Path(path), trust=True)
-        plan, splits = run.plan, open_data(run.plan.data)
+        plan = run.plan
+        splits: Splits = open_data(plan.data)
         source = recipes.find(plan.recipe).data(plan.model, splits["train"])
+        splits = as_learnt(splits, source.about, plan)
         if source.about.sha256 != run.about.sha256:
             raise UserError(
                 f"data={plan.data.data} has changed since {path} began, or is clustered otherwise by this machine "
@@ -181,6 +184,14 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
         begun = f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {machine}"
         console.print(begun, markup=False)
         return finish(job, console)
+
+
+def as_learnt(splits: Splits, about: About, plan: Plan) -> Splits:
+    """The splits; all as the recipe takes them where it models another kind of samples than they are."""
+    if splits["train"].about.key == about.key:
+        return splits
+    recipe = recipes.find(plan.recipe)
+    return {name: recipe.data(plan.model, split) for name, split in splits.items()}
 
 
 def tell_of_changes(run: Path, machine: Machine, console: Console) -> None:
@@ -588,7 +599,7 @@ class Run:
         console = console or Console(stderr=True)
         if splits is None:
             with self.guard():
-                splits = open_data(against or self.plan.data)
+                splits = as_learnt(open_data(against or self.plan.data), self.about, self.plan)
         usual, split = default_split(splits), checked_split(splits, split)
         with isolated():
             if self.model.game.sample is None:
@@ -615,7 +626,8 @@ class Run:
     def _judge(self, splits: Splits, name: str, protocol: Protocol, console: Console) -> Extractor:
         with self.guard():
             if self.plan.data.limit is not None:  # a judge of the few would make scores that compare with no other's
-                splits = {**splits, "train": open_data(dataclasses.replace(self.plan.data, limit=None))["train"]}
+                whole = open_data(dataclasses.replace(self.plan.data, limit=None))
+                splits = {**splits, "train": as_learnt(whole, self.about, self.plan)["train"]}
             return judge_named(name, splits, self.machine, console, protocol)
 
     def _judged(self, splits: Splits, split: str, samples: int, seed: int, extractor: Extractor) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sparring.data.idx import open_idx
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
+from sparring.data.sounds import open_sounds
 from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
 from sparring.data.stacked import open_stacked
 from sparring.data.texts import open_texts
@@ -54,7 +55,11 @@ NAMED: Mapping[str, Named] = {
 }
 
 
-OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {".txt": open_texts}
+OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {
+    ".txt": open_texts,
+    ".wav": open_sounds,
+    ".flac": open_sounds,
+}
 """Of files that are no pictures, by their suffix."""
 LOOKED_AT = 1000
 """Files by which the kind of a folder or zip is told."""

@@ -47,6 +47,8 @@ class About:
     """The words are single characters: texts are written without spaces between them."""
     rate: float = 0.0
     """Samples a second of sounds, pictures a second of clips; 0 for what has no time."""
+    hop: int = 0
+    """Samples between two columns of pictures that are log-mel spectrograms of sounds (`nn.signal`); 0 of others."""
     notes: tuple[str, ...] = field(default=())
     """Sentences for the user: where it was found, its licence, what was left out and why."""
 

@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 
 _MNIST = ("mnist",)
 _CLOTHES = ("mnist", "fashion-mnist")
+_SPEECH = ("fsdd",)
 _RACE = ("dcgan", "wgan_gp", "sngan", "r3")
 PROOFS: Mapping[str, Entry] = {
     "mnist-mlp-classic": Entry("ladder:mlp_classic", "MNIST, the tutorials' MLP GAN", ("mlp",), "3 min", _MNIST),
@@ -89,6 +90,11 @@ PROOFS: Mapping[str, Entry] = {
         "20 min",
         _MNIST,
     ),
+    "spoken-digits": Entry(
+        "speech:spoken_digits", "spoken digits by class, heard by a judge", ("melgan",), "12 min", _SPEECH
+    ),
+    "vocoder": Entry("speech:vocoder", "waves from spectrograms, beside Griffin-Lim", ("vocoder",), "12 min", _SPEECH),
+    "wavegan": Entry("speech:wavegan", "tones of twelve pitches straight from noise", ("wavegan",), "6 min"),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

@@ -43,7 +43,7 @@ def played(recipe: str, preset: str | None, changes: Mapping[str, Any], source: 
     config = replace(config, **changes)
     learnt = module.data(config, source)
     game = training.assemble(Plan(recipe, name, config, Data(), How(seed=seed)), learnt.about, CPU)
-    stream, begin = batches(learnt, config.batch, seed, augment=config.augment), time.process_time()
+    stream, begin = batches(learnt, config.batch, seed, augment=getattr(config, "augment", None)), time.process_time()
     state = train(game, stream, Train(config.rounds, seed, check_every=500), start(game))
     spent = time.process_time() - begin
     return Played(game, sampling.for_sampling(game, state, latents=1000, pool=learnt), learnt.about, spent)

@@ -23,6 +23,7 @@ from sparring.data.loader import Augment
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.image import ConvClassifier
+from sparring.nn.waves import SoundClassifier
 from sparring.optimizers import SGD
 
 
@@ -49,7 +50,11 @@ def _of_pictures(about: About, width: int) -> nn.Module:
     return ConvClassifier((channels, height, side), len(about.classes), width)
 
 
-NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {"image": _of_pictures}
+def _of_sounds(about: About, width: int) -> nn.Module:
+    return SoundClassifier(about.shape[1], about.rate, len(about.classes), width)
+
+
+NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {"image": _of_pictures, "sound": _of_sounds}
 """By the kind of what is read: (facts of the data, width) -> a module with `features` and `head`."""
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
