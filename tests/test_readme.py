@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.new("RGB", (30 + i, 40), (6 * i, 250 - 6 * i, 99)).save(tmp_path / "my_pictures" / f"{i}.jpg")
     for i in range(40):
         (tmp_path / "my_sounds" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
-        tone = torch.sin(torch.arange(1024) * (0.1 + 0.01 * i))
+        tone = torch.sin(torch.arange(1500) * (0.1 + 0.01 * i))
         (tmp_path / "my_sounds" / "ab"[i % 2] / f"{i}.wav").write_bytes(
             show.wave_file((9000 * tone).to(torch.int16), 8000)
         )

@@ -27,6 +27,8 @@ from sparring.nn.image import ConvDiscriminator, ConvGenerator
 from sparring.nn.signal import LogMel, mel_of
 
 PART = 500
+FEWEST = 16
+"""Columns: with fewer the discriminator's last maps are one wide, whose gradients in bfloat16 torch 2.13 gets wrong."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,11 @@ def data(config: Config, source: Source) -> Source:
     mel = mel_of(about.rate, config.bands)
     mel = replace(mel, hop=config.hop) if config.hop else mel
     seen, frames = LogMel(mel), about.shape[1] // mel.hop
-    if frames < 8:
-        raise UserError(f"hop={mel.hop} leaves {frames} columns of {about.shape[1]} samples; use a smaller --hop")
+    if frames < FEWEST:
+        raise UserError(
+            f"hop={mel.hop} leaves {frames} columns of {about.shape[1]} samples, and {FEWEST} are needed; use a "
+            "smaller --hop, or more --seconds"
+        )
     every = torch.arange(len(source))
     parts = [source[rows]["sound"][..., : frames * mel.hop] for rows in torch.split(every, PART)]
     columns = {"image": torch.cat([to_uint8(seen(ready(part))) for part in parts])}

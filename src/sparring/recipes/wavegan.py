@@ -51,7 +51,7 @@ class Config(Duel):
     """The critic's optimizer."""
     average: Number = 0.99
     """Fraction of the averaged generator kept per round; 0 averages nothing."""
-    labels: bool = True
+    conditional: bool = True
     """Both networks are told the class, where there is one."""
     width: int = 16
     """Channels of the last layer but one of the generator, and of the first of the critic."""
@@ -63,7 +63,7 @@ PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
     "paper": Config(
         rounds=200_000, batch=64, latent=100, discriminator_steps=5, generator=Adam(1e-4, 0.5, 0.9),
-        discriminator=Adam(1e-4, 0.5, 0.9), decay=1.0, average=0.0, share_fakes=False, labels=False, width=64,
+        discriminator=Adam(1e-4, 0.5, 0.9), decay=1.0, average=0.0, share_fakes=False, conditional=False, width=64,
     ),
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def data(config: Config, source: Source) -> Source:
     if source.about.key != "sound":
         what = KINDS[source.about.key].what
         raise UserError(f"--data {source.about.name} has {what}, and wavegan makes sounds; give a folder of .wav files")
-    return source if config.labels else unlabelled(source)
+    return source if config.conditional else unlabelled(source)
 
 
 def build(config: Config, about: About) -> Game:
