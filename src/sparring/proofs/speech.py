@@ -26,7 +26,9 @@ from sparring.proofs.play import played
 from sparring.proofs.record import Claim, Effort, Result, of_claims, seeds_of
 from sparring.runs import How
 
-DIGITS: Mapping[str, Any] = {"rounds": 1000, "batch": 32}
+DIGITS: Mapping[str, Any] = {"rounds": 1200, "batch": 32}
+EARLY: Mapping[str, Any] = {"rounds": 200}
+"""When labels already tell, and a control is cheap; one seed."""
 LEAST = 0.8
 ASKED = 30
 """Sounds of each class."""
@@ -82,11 +84,13 @@ def spoken_digits(seeds: int, effort: Effort) -> Result:
     claims.append(Claim("melgan", "CPU seconds", [each.seconds for each in found], reference=True))
     mixed = torch.randperm(len(train), generator=torch.Generator().manual_seed(seeds_of(1)[0]))
     shuffled = Relabelled(train.about, train, labels_of(train)[mixed])
-    control = _digits(shuffled, seeds_of(1)[0], effort, by, {"rounds": 200})
-    claims.append(Claim("labels shuffled", "read as asked", [control.right], LEAST, 1, "must fail", control=True))
+    right, control = (_digits(source, seeds_of(1)[0], effort, by, EARLY).right for source in (train, shuffled))
+    claims.append(Claim(f"melgan, {EARLY['rounds']} rounds", "read as asked", [right], reference=True))
+    case, target = f"the same, labels shuffled, {EARLY['rounds']} rounds", "half of that; must fail"
+    claims.append(Claim(case, "read as asked", [control], right / 2, 1, target, control=True))
     text = (
         f"The recipe melgan on 2,700 recordings of six speakers at 8 kHz, {DIGITS['rounds']:,} rounds of "
-        f"{DIGITS['batch']} (200, and one seed, with the labels shuffled): spectrograms of 32 bands and 40 columns. "
+        f"{DIGITS['batch']}: spectrograms of 32 bands and 40 columns. "
         f"{ASKED} of each digit are made, heard through Griffin-Lim, and read by a classifier that was trained on the "
         "recordings as waves. Spread: mean squared distance of two of one digit in its features, as a share of that of "
         "recordings of the test split. In the picture, a row for each digit: eight that were made, eight of the test "
