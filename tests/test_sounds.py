@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import wave
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 import sparring
 from sparring import cli, show
-from sparring.config import UserError
+from sparring.config import UserError, read_json
 from sparring.data import Data, open_data
 from sparring.judge import judge_of
 from sparring.machine import find_machine
@@ -34,10 +35,20 @@ def trained(recipe: str, sounds: Path, runs: Path, **settings: object) -> sparri
     )  # fmt: skip
 
 
-def test_spectrograms_are_judged_by_spectrograms_and_heard(sounds: Path, tmp_path: Path) -> None:
-    run = sparring.load(trained("melgan", sounds, tmp_path).path)
+@pytest.fixture(scope="module")
+def speaker(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> sparring.Run:
+    return trained("melgan", sounds, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def voice(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> sparring.Run:
+    return trained("vocoder", sounds, tmp_path_factory.mktemp("runs"), evaluate=False)
+
+
+def test_spectrograms_are_judged_by_spectrograms_and_heard(speaker: sparring.Run, tmp_path: Path) -> None:
+    run = sparring.load(speaker.path)
     assert (run.about.key, run.about.shape, run.about.hop, run.about.rate) == ("image", (1, 32, 16), 128, 8000.0)
-    result = run.evaluate()
+    result = read_json(run.path / "evaluation.json")
     assert result["extractor"]["name"] == "pixels 8x8"
     assert result["samples"] == 24
     assert cli.main(["sample", str(run.path), "--n", "3", "--out", str(tmp_path / "three.png")]) == 0
@@ -49,14 +60,31 @@ def test_spectrograms_are_judged_by_spectrograms_and_heard(sounds: Path, tmp_pat
     assert "audio/wav" in (run.path / "report.html").read_text()
 
 
-def test_a_vocoder_makes_held_out_sounds_again(sounds: Path, tmp_path: Path) -> None:
-    run = trained("vocoder", sounds, tmp_path, evaluate=False)
+def test_a_vocoder_makes_held_out_sounds_again(voice: sparring.Run) -> None:
+    run = voice
     made = run.sample(5, seed=3)
     assert (made.dtype, made.shape) == (torch.int16, (5, 1, 2048))
     assert torch.equal(made, run.sample(5, seed=3))
     assert not torch.equal(made, run.sample(5, seed=4))  # of other sounds
     shown = [event for event in read_events(run.path) if event["event"] == "samples"]
     assert shown[-1]["rows"] == 2  # what it makes, and the truth
+
+
+def test_spectrograms_are_heard_by_a_vocoder_that_learnt_the_same(
+    speaker: sparring.Run, voice: sparring.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / "vocoder.png", tmp_path / "phases.png"]
+    for file, more in zip(files, (["--vocoder", str(voice.path)], []), strict=True):
+        assert cli.main(["sample", str(speaker.path), "--n", "2", "--out", str(file), *more]) == 0
+    one, other = (file.with_suffix(".wav").read_bytes() for file in files)
+    assert len(one) == len(other)
+    assert one != other
+    assert cli.main(["sample", str(speaker.path), "--vocoder", str(speaker.path), "--out", str(files[0])]) == 2
+    assert "makes no waves of spectrograms" in " ".join(capsys.readouterr().err.split())
+    assert cli.main(["sample", str(voice.path), "--vocoder", str(voice.path)]) == 2
+    assert "makes no spectrograms" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(UserError, match="train both with the same numbers"):
+        voice.voiced(speaker.sample(1), dataclasses.replace(speaker.about, hop=64))
 
 
 def test_sounds_without_labels_are_judged_from_afar_and_are_no_pictures(sounds: Path) -> None:

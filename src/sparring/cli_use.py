@@ -29,7 +29,7 @@ ENDINGS: Mapping[str, str] = {"image": ".png", "point": ".png", "text": ".txt", 
 """Of the files that samples are written to, by their kind."""
 
 
-def save(samples: Tensor, about: About, path: Path, columns: int) -> None:
+def save(samples: Tensor, about: About, path: Path, columns: int, vocoder: Run | None = None) -> None:
     """Samples of any kind but points as one file; of spectrograms also what they sound like, beside it."""
     from sparring import show
     from sparring.data.words import written
@@ -38,7 +38,8 @@ def save(samples: Tensor, about: About, path: Path, columns: int) -> None:
         if about.hop:
             from sparring.nn.signal import heard
 
-            sound = show.one_after_another(heard(samples, about))
+            waves = heard(samples, about) if vocoder is None else vocoder.voiced(samples, about)
+            sound = show.one_after_another(waves)
             with replacing(path.with_suffix(".wav")) as file:
                 file.write(show.wave_file(sound, about.rate))
         sheet = show.grid(samples, columns)
@@ -65,6 +66,7 @@ def sample(arguments: Sequence[str]) -> None:
         seed: int = 0,
         out: text("PATH") = None,  # type: ignore[valid-type]
         separate: bool = False,
+        vocoder: text("RUN") = None,  # type: ignore[valid-type]
         checkpoint: Which = "final",
         trust: bool = False,
     ) -> None:
@@ -79,13 +81,16 @@ def sample(arguments: Sequence[str]) -> None:
             out: A file: .png, or .txt, .wav, .gif where that is what it makes; a folder with --separate; none: beside
                 the run's report.
             separate: A file per sample instead of one sheet.
+            vocoder: A run of vocoder by which samples of melgan are heard; none: by Griffin-Lim.
             checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
         from sparring import session, show
 
         opened = session.load(path, trust, checkpoint=checkpoint)
-        ending = ENDINGS[opened.about.key]
+        ending, voice = ENDINGS[opened.about.key], None if vocoder is None else session.load(vocoder)
+        if voice is not None and not opened.about.hop:
+            raise UserError(f"vocoder={vocoder}: {path} makes no spectrograms; leave it out")
         if out and not separate and Path(out).suffix.lower() != ending:
             raise UserError(f"out={out} must end in {ending}; for a file per sample add --separate")
         samples = opened.sample(n, label, seed, caption)
@@ -98,9 +103,9 @@ def sample(arguments: Sequence[str]) -> None:
             show.save_png(show.scatter(samples, samples), target)
         elif separate:
             for index in range(len(samples)):
-                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1)
+                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1, voice)
         else:
-            save(samples, opened.about, target, max(1, round(n**0.5)))
+            save(samples, opened.about, target, max(1, round(n**0.5)), voice)
         if opened.about.key == "text" and not out:
             print(target.read_text(encoding="utf-8"), end="")
         print(target, file=sys.stderr if opened.about.key == "text" and not out else None)

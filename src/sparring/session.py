@@ -35,7 +35,7 @@ from sparring.data import NAMED, About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
-from sparring.data.kinds import ready
+from sparring.data.kinds import ready, to_int16
 from sparring.data.views import HALF, view_named
 from sparring.engine import start
 from sparring.game import Game
@@ -56,6 +56,7 @@ from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
 from sparring.metrics.features import Extractor, extract
+from sparring.nn.signal import mel_of
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -76,6 +77,8 @@ from sparring.training import Job
 
 CLASSIFIER = "classifier"
 """The module that names classes, in recipes that learn one."""
+VOCODER = "vocoder"
+"""The recipe whose runs make waves of spectrograms."""
 CLEARLY = 0.8
 """Share of the last looks' distance below which an earlier one's is worth judging."""
 
@@ -537,6 +540,25 @@ class Run:
             logits = extract(extractor_of(network, self.about, self.machine.device), pictures).logits
             assert logits is not None
             return logits.softmax(1)
+
+    def voiced(self, pictures: Tensor, about: About) -> Tensor:
+        """(N, 1, bands, frames) uint8 spectrograms as `about` tells of them -> (N, 1, T) int16, by a run of vocoder.
+
+        `UserError` for runs of other recipes, and for spectrograms that are made otherwise than those it has learnt.
+        """
+        if self.written.recipe != VOCODER:
+            raise UserError(
+                f"{self.path}: the recipe {self.written.recipe} makes no waves of spectrograms; use {VOCODER}"
+            )
+        learnt = mel_of(self.about.rate, self.plan.model.bands, self.plan.model.hop)
+        given = mel_of(about.rate, about.shape[1], about.hop)
+        if not about.hop or given != learnt:
+            told = f"{given}" if about.hop else f"{about.name}, which are no spectrograms"
+            raise UserError(f"{self.path} learnt {learnt}, and this is {told}; train both with the same numbers")
+        generator, device = self.model.modules["generator"], self.machine.device
+        with isolated(), torch.no_grad():
+            parts = [generator(ready(part, device)).float().cpu() for part in torch.split(pictures, sampling.CHUNK)]
+            return to_int16(torch.cat(parts))
 
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""

@@ -37,9 +37,9 @@ class Mel:
         return 4 * self.hop
 
 
-def mel_of(rate: float, bands: int) -> Mel:
-    """A column every 16 ms or so: the hop is a power of two, 128 at 8 kHz and 256 at 16 and 22 kHz."""
-    return Mel(round(rate), 2 ** max(3, round(math.log2(max(rate, 500) / 64))), bands)
+def mel_of(rate: float, bands: int, hop: int = 0) -> Mel:
+    """With a hop of 0 a column every 16 ms or so: a power of two, 128 at 8 kHz and 256 at 16 and 22 kHz."""
+    return Mel(round(rate), hop or 2 ** max(3, round(math.log2(max(rate, 500) / 64))), bands)
 
 
 def mel_filters(mel: Mel) -> Tensor:
@@ -131,5 +131,5 @@ def inverted(picture: Tensor, mel: Mel, rounds: int = 32) -> Tensor:
 
 def heard(pictures: Tensor, about: About) -> Tensor:
     """(N, 1, bands, frames) uint8 spectrograms as `about` tells of them -> (N, 1, frames x hop) int16 sounds."""
-    mel = Mel(round(about.rate), about.hop, about.shape[1])
+    mel = mel_of(about.rate, about.shape[1], about.hop)
     return torch.cat([to_int16(inverted(to_float(part), mel)) for part in torch.split(pictures, PART)])

@@ -26,8 +26,8 @@ from sparring.proofs.play import played
 from sparring.proofs.record import Claim, Effort, Result, of_claims, seeds_of
 from sparring.runs import How
 
-DIGITS: Mapping[str, Any] = {"rounds": 1200, "batch": 32}
-EARLY: Mapping[str, Any] = {"rounds": 200}
+DIGITS: Mapping[str, Any] = {"rounds": 1000, "batch": 32}
+EARLY: Mapping[str, Any] = {"rounds": 150}
 """When labels already tell, and a control is cheap; one seed."""
 LEAST = 0.8
 ASKED = 30

@@ -61,8 +61,7 @@ def data(config: Config, source: Source) -> Source:
         )
     if config.bands < 8 or config.hop < 0:
         raise UserError(f"bands={config.bands} must be at least 8 and hop={config.hop} at least 0; try 32 and 0")
-    mel = mel_of(about.rate, config.bands)
-    mel = replace(mel, hop=config.hop) if config.hop else mel
+    mel = mel_of(about.rate, config.bands, config.hop)
     seen, frames = LogMel(mel), about.shape[1] // mel.hop
     if frames < FEWEST:
         raise UserError(

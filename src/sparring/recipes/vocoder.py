@@ -2,6 +2,7 @@
 
     sparring train vocoder --data fsdd-recordings.zip
     sparring sample runs/vocoder-fsdd-recordings-1                   # held-out sounds, from their spectrograms alone
+    sparring sample runs/melgan-fsdd-recordings-1 --vocoder runs/vocoder-fsdd-recordings-1
 
     discriminator     sum over its views of  E[(D(x) - 1)^2 + D(G(mel(x)))^2]
     generator         sum over the views of  E[(D(G) - 1)^2] + 2 |maps of x - maps of G|  +  45 |mel(x) - mel(G)|
@@ -17,7 +18,7 @@ of the natural log of the amplitude, as in the paper; `paper` has its numbers, w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -143,8 +144,7 @@ def data(config: Config, source: Source) -> Source:
 
 def build(config: Config, about: About) -> Game:
     """A vocoder, and a discriminator of several views where it is asked for."""
-    mel = mel_of(about.rate, config.bands)
-    mel = replace(mel, hop=config.hop) if config.hop else mel
+    mel = mel_of(about.rate, config.bands, config.hop)
     if min(config.segment, about.shape[1]) < 4 * mel.hop or about.shape[1] % mel.hop:
         raise UserError(
             f"segment={config.segment} and sounds of {about.shape[1]} samples: both must hold 4 hops of {mel.hop}, and "
