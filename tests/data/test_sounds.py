@@ -15,6 +15,7 @@ import torch
 
 from sparring.config import UserError
 from sparring.data import Data, open_data
+from sparring.data.inspect import together
 from sparring.data.sounds import MOST, evened, resampled
 from sparring.data.source import names_of
 
@@ -97,6 +98,11 @@ def test_a_tone_keeps_its_pitch_at_another_rate(before: int, after: int) -> None
     hiss = resampled(tone(0.2, 44_100, 9000.0), 44_100, 8000)  # above half the new rate: left out, not folded down
     assert float(hiss[200:-200].abs().max()) < 0.01
     assert float(evened(0.01 * given).abs().max()) == pytest.approx(0.95)
+
+
+def test_inspection_says_what_it_looks_at(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has sounds, and data inspect looks at pictures"):
+        together(open_data(Data(data=str(digits(tmp_path)))))
 
 
 def test_bad_files_are_left_out_and_named(tmp_path: Path) -> None:

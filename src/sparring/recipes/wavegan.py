@@ -8,9 +8,8 @@ Wasserstein distance with a gradient penalty. Phase shuffle moves the critic's m
 transposed convolutions leave a pattern of constant phase by which fakes could be told. Labels are used where there are
 any, which the paper does not.
 
-Learning waves is harder than learning spectrograms: the paper trains for four days on a GPU, and calls its waves more
-natural and its spectrograms easier to understand. What a minute on a CPU shows is `sparring prove wavegan`: tones that
-have the right pitch. For speech in minutes take melgan.
+Learning waves is harder than learning spectrograms: the paper trains for four days on a GPU, and listeners understand
+its spectrograms better. `sparring prove wavegan` asks for tones of twelve pitches; for speech in minutes take melgan.
 """
 
 from __future__ import annotations
