@@ -68,6 +68,9 @@ def test_a_vocoder_makes_held_out_sounds_again(voice: sparring.Run) -> None:
     assert not torch.equal(made, run.sample(5, seed=4))  # of other sounds
     shown = [event for event in read_events(run.path) if event["event"] == "samples"]
     assert shown[-1]["rows"] == 2  # what it makes, and the truth
+    far = run.evaluate()["metrics"]["spectral distance"]
+    assert far["better"] == "lower"
+    assert 0 < far["se"] < far["value"] < 60
 
 
 def test_spectrograms_are_heard_by_a_vocoder_that_learnt_the_same(

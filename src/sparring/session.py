@@ -51,6 +51,7 @@ from sparring.judging import (
     held_out_rows,
     judged,
     of_pairs,
+    spectral_row,
 )
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
@@ -665,6 +666,9 @@ class Run:
         scored = judged(made, splits, split, extractor, seed)
         if self.about.paired:
             scored = of_pairs(scored, made, self.pool[sampling.chosen(self.pool, most, seed)]["image"])
+        if self.model.game.given == ("sound",):
+            wanted = self.pool[sampling.chosen(self.pool, most, seed)]["sound"]
+            scored["metrics"]["spectral distance"] = spectral_row(made, wanted)
         scored["metrics"] |= held_out_rows(self.model.game, self.model.modules, splits[split], seed)
         return scored
 

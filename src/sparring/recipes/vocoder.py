@@ -11,8 +11,9 @@ A spectrogram says how loud, not when: many waves have it, and their mean has no
 finds that mean; each of the discriminator's views (every 2nd, 3rd, 5th sample, the sound averaged over 1, 2, 4) sees
 another way in which it is no sound. Training sees segments; the network is convolutional, and makes any length.
 
-`tuned` is V3 with an eighth of its channels, on spectrograms of 32 bands as melgan makes them. Differences of mel are
-of the natural log of the amplitude, as in the paper; `paper` has its numbers, whose bands and rate are those of 22 kHz.
+`tuned` is V3 with a quarter of its channels, on spectrograms of 32 bands as melgan makes them. Differences of mel are
+of the natural log of the amplitude, as in the paper. `paper` has its numbers for 22 kHz (`--rate 22050`), but bands up
+to half the rate, and views of three layers where it has five.
 """
 
 from __future__ import annotations
