@@ -8,7 +8,8 @@ bands and a column every 16 ms: Donahue et al. 2019 call this SpecGAN, which has
 penalty. 8 bits a pixel are steps of .3 dB. What a spectrogram lacks is the phase; `nn.signal.inverted` finds one by
 Griffin and Lim 1984, and of real spoken digits, sent there and back, a classifier reads as many as before.
 
-Expected: at least four of five spoken digits are read as what was asked for (`sparring prove spoken-digits`).
+Expected: of spoken digits at least .8 are read as what was asked for, .97 on the first seed, after two CPU minutes
+(`sparring prove spoken-digits`).
 """
 
 from __future__ import annotations
