@@ -11,7 +11,7 @@ A spectrogram says how loud, not when: many waves have it, and their mean has no
 finds that mean; each of the discriminator's views (every 2nd, 3rd, 5th sample, the sound averaged over 1, 2, 4) sees
 another way in which it is no sound. Training sees segments; the network is convolutional, and makes any length.
 
-`tuned` is V3 with a quarter of its channels, on spectrograms of 32 bands as melgan makes them. Differences of mel are
+`small` is V3 with a quarter of its channels, on spectrograms of 32 bands as melgan makes them. Differences of mel are
 of the natural log of the amplitude, as in the paper. `paper` has its numbers for 22 kHz (`--rate 22050`), but bands up
 to half the rate, and views of three layers where it has five.
 """
@@ -76,7 +76,7 @@ class Config:
 
 
 PRESETS: Mapping[str, Config] = {
-    "tuned": Config(),
+    "small": Config(),
     "distance": Config(adversarial=0.0, matching=0.0),
     "paper": Config(
         rounds=2_500_000, segment=8192, bands=80, hop=256, width=256, critic_width=32, average=0.0,

@@ -59,7 +59,7 @@ class Config(Duel):
 
 
 PRESETS: Mapping[str, Config] = {
-    "tuned": Config(),
+    "small": Config(),
     "paper": Config(
         rounds=200_000, batch=64, latent=100, discriminator_steps=5, generator=Adam(1e-4, 0.5, 0.9),
         discriminator=Adam(1e-4, 0.5, 0.9), decay=1.0, average=0.0, share_fakes=False, conditional=False, width=64,
