@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from sparring import Objective, cli
+from sparring import Objective, cli, show
 from sparring.recipes import measured
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     words = ["moon", "frost", "home", "light", "bright"]
     lines = [" ".join(words[(i * j + j) % 5] for j in range(4)) for i in range(60)]
     (tmp_path / "my_poems.txt").write_text("\n".join(lines))
+    for i in range(40):
+        (tmp_path / "my_sounds" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        tone = torch.sin(torch.arange(1500) * (0.1 + 0.01 * i))
+        (tmp_path / "my_sounds" / "ab"[i % 2] / f"{i}.wav").write_bytes(
+            show.wave_file((9000 * tone).to(torch.int16), 8000)
+        )
     (own,) = (b for b in blocks(ENGLISH, "python") if b.startswith("# my_objective.py"))
     (tmp_path / "my_objective.py").write_text(own)
     (tmp_path / "plain.txt").write_text("it was a dark night and all the world lay asleep " * 80)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import checkpoint, recipes, sampling, training
+from sparring import checkpoint, recipes, sampling, show, training
 from sparring.config import UserError, check_limits
 from sparring.data import Data, Source, open_data
 from sparring.duel import DiscriminatorAugment, Duel, Penalties
@@ -90,17 +90,27 @@ CASES = [
     ("classifier", "tuned", {"data": "digits"}),
     ("classifier", "small", {"data": "moving-digits"}),
     ("classifier", "tuned", {"data": "moods"}),
+    ("classifier", "tuned", {"data": "sounds", "labels": "names"}),
+    ("melgan", "tuned", {"data": "sounds", "labels": "names"}),
+    ("wavegan", "small", {"data": "sounds", "labels": "names"}),
+    ("vocoder", "small", {"data": "sounds"}),
+    ("vocoder", "distance", {"data": "sounds"}),
 ]
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
-    "sequence", "classifier", "text_translation", "word_translation",
+    "sequence", "classifier", "text_translation", "word_translation", "vocoder",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("own") / "pictures"
+    folder.mkdir()
+    (folder.parent / "sounds").mkdir()
     for i in range(24):
+        tone = torch.sin(torch.arange(900 + 10 * i) * (0.2 + 0.1 * (i % 3) + 0.01 * i))
+        wave = show.wave_file((20_000 * tone).to(torch.int16), 8000)
+        (folder.parent / "sounds" / f"{i % 3}_{i}.wav").write_bytes(wave)
         colours = [(10 * i, 255 - 10 * i, 40), (200, i, 9 * i)]
         sheet = Image.new("RGB", (64, 64), colours[0])
         sheet.paste(colours[1], (i, i, 40, 40))
@@ -140,7 +150,9 @@ def written_beside(folder: Path) -> None:
 
 def plan_of(recipe: str, preset: str, data: dict[str, str], pictures: Path) -> tuple[Plan, Source]:
     name, beside = data["data"], pictures.parent
-    files = {"pictures": pictures, "prose": beside / "prose.txt", "words": beside / "words.vec"}
+    files = {
+        "pictures": pictures, "prose": beside / "prose.txt", "words": beside / "words.vec", "sounds": beside / "sounds",
+    }  # fmt: skip
     path = str(texts(name, beside) if name in WORDS else files.get(name, name))
     settings = Data(**{**data, "data": path})  # type: ignore[arg-type]
     module = recipes.find(recipe)
@@ -267,6 +279,9 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("stargan", "tuned", {"data": "words", "source": "turned"}, "use the recipe word_translation"),
         ("text_translation", "tuned", {"data": "digits", "source": "inverted"}, "needs texts of two languages"),
         ("word_translation", "tuned", {"data": "words"}, "needs vectors of two languages"),
+        ("melgan", "tuned", {"data": "digits"}, "melgan makes sounds"),
+        ("wavegan", "small", {"data": "digits"}, "wavegan makes sounds"),
+        ("vocoder", "small", {"data": "ring"}, "vocoder makes sounds"),
     ],
 )
 def test_data_that_do_not_fit_a_recipe_are_refused_with_the_fix(

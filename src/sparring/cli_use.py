@@ -29,12 +29,24 @@ ENDINGS: Mapping[str, str] = {"image": ".png", "point": ".png", "text": ".txt", 
 """Of the files that samples are written to, by their kind."""
 
 
-def save(samples: Tensor, about: About, path: Path, columns: int, enlarge: bool = True) -> None:
-    """Samples of any kind but points as one file; small pictures enlarged, unless they are to stay as they are."""
+def save(
+    samples: Tensor, about: About, path: Path, columns: int, vocoder: Run | None = None, enlarge: bool = True
+) -> None:
+    """Samples of any kind but points as one file; of spectrograms also what they sound like, beside it.
+
+    Small pictures are enlarged, unless they are to stay as they are.
+    """
     from sparring import show
     from sparring.data.words import written
 
     if about.key == "image":
+        if about.hop:
+            from sparring.nn.signal import heard
+
+            waves = heard(samples, about) if vocoder is None else vocoder.voiced(samples, about)
+            sound = show.one_after_another(waves)
+            with replacing(path.with_suffix(".wav")) as file:
+                file.write(show.wave_file(sound, about.rate))
         sheet = show.grid(samples, columns)
         return show.save_png(show.enlarged(sheet) if enlarge else sheet, path)
     if about.key == "text":
@@ -60,6 +72,7 @@ def sample(arguments: Sequence[str]) -> None:
         seed: int = 0,
         out: text("PATH") = None,  # type: ignore[valid-type]
         separate: bool = False,
+        vocoder: text("RUN") = None,  # type: ignore[valid-type]
         checkpoint: Which = "final",
         trust: bool = False,
     ) -> None:
@@ -75,6 +88,7 @@ def sample(arguments: Sequence[str]) -> None:
             out: A file: .png, or .txt, .wav, .gif where that is what it makes; a folder with --separate; none: beside
                 the run's report.
             separate: A file per sample instead of one sheet.
+            vocoder: A run of vocoder by which samples of melgan are heard; none: by Griffin-Lim.
             checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
@@ -83,7 +97,9 @@ def sample(arguments: Sequence[str]) -> None:
         from sparring.runs import printable
 
         opened = session.load(path, trust, checkpoint=checkpoint)
-        ending = ENDINGS[opened.about.key]
+        ending, voice = ENDINGS[opened.about.key], None if vocoder is None else session.load(vocoder)
+        if voice is not None and not opened.about.hop:
+            raise UserError(f"vocoder={vocoder}: {path} makes no spectrograms; leave it out")
         if out and not separate and Path(out).suffix.lower() != ending:
             raise UserError(f"out={out} must end in {ending}; for a file per sample add --separate")
         samples = opened.sample(n, label, seed, caption, None if temperature is None else _number(temperature))
@@ -96,9 +112,9 @@ def sample(arguments: Sequence[str]) -> None:
             show.save_png(show.scatter(samples, samples), target)
         elif separate:
             for index in range(len(samples)):
-                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1, enlarge=False)
+                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1, voice, enlarge=False)
         else:
-            save(samples, opened.about, target, max(1, round(n**0.5)))
+            save(samples, opened.about, target, max(1, round(n**0.5)), voice)
         said = opened.about.key == "text" and not out and not separate
         for line in written(samples, opened.about) if said else ():
             print(printable(line))

@@ -20,7 +20,7 @@ from torch import Tensor
 from sparring.config import UserError, did_you_mean, read_json
 from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.cache import cache_dir
-from sparring.data.kinds import KINDS, ready
+from sparring.data.kinds import KINDS, ready, to_wave
 from sparring.data.tensors import brought_to
 from sparring.data.toys import TOYS, Toy, captured
 from sparring.engine import device_of
@@ -31,6 +31,7 @@ from sparring.metrics.evaluate import Stamp, class_shares, row, stamp_json, with
 from sparring.metrics.features import Extractor, Features, extract
 from sparring.metrics.likelihood import bounds
 from sparring.metrics.pairs import psnr, ssim
+from sparring.metrics.spectra import spectral_distance
 from sparring.metrics.text import text_scores
 
 MOST_SAMPLES = 10_000
@@ -173,6 +174,11 @@ def of_pairs(scored: dict[str, Any], made: Tensor, wanted: Tensor) -> dict[str, 
     if min(made.shape[2:]) >= 11:
         rows["ssim"] = row("ssim", of_mean(ssim(made, wanted)))
     return {**scored, "floor": "none: each picture is compared with its own truth", "metrics": rows}
+
+
+def spectral_row(made: Tensor, wanted: Tensor) -> dict[str, Any]:
+    """(N, 1, T) int16 sounds and their truths -> the mean difference of levels in dB, with its error."""
+    return row("spectral distance", of_mean(spectral_distance(to_wave(made), to_wave(wanted)).double()))
 
 
 def modes(made: Tensor, real: Tensor, toy: Toy) -> dict[str, dict[str, Any]]:

@@ -36,7 +36,7 @@ from sparring.data.captions import tokens
 from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
-from sparring.data.kinds import KINDS, ready
+from sparring.data.kinds import KINDS, ready, to_int16
 from sparring.data.texts import RUNNING, encoded
 from sparring.data.vectors import TURNED
 from sparring.data.views import HALF, view_named, words_of
@@ -55,12 +55,14 @@ from sparring.judging import (
     held_out_rows,
     judged,
     of_pairs,
+    spectral_row,
 )
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
 from sparring.metrics.features import Extractor, extract
 from sparring.nn.alignment import csls
+from sparring.nn.signal import mel_of
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -81,6 +83,8 @@ from sparring.training import Job
 
 CLASSIFIER = "classifier"
 """The module that names classes, in recipes that learn one."""
+VOCODER = "vocoder"
+"""The recipe whose runs make waves of spectrograms."""
 CLEARLY = 0.8
 """Share of the last looks' distance below which an earlier one's is worth judging."""
 
@@ -128,10 +132,11 @@ def start_run(plan: Plan, console: Console) -> Run:
 
 
 def _start_run(plan: Plan, console: Console) -> Run:
-    splits = open_data(plan.data)
+    splits: Splits = open_data(plan.data)
     check_limits(plan.model)
     plan = fit_batch(plan, len(splits["train"]), console)
     source = recipes.find(plan.recipe).data(plan.model, splits["train"])
+    splits = as_learnt(splits, source.about, plan)
     checked(plan, source)
     machine = find_machine(plan.how, source.about.key)
     machine, measured = training.choose_threads(plan, source, machine)
@@ -162,8 +167,10 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
     console = Console(stderr=True, quiet=quiet)
     with isolated():
         run = Run(Path(path), trust=True)
-        plan, splits = run.plan, open_data(run.plan.data)
+        plan = run.plan
+        splits: Splits = open_data(plan.data)
         source = recipes.find(plan.recipe).data(plan.model, splits["train"])
+        splits = as_learnt(splits, source.about, plan)
         if source.about.sha256 != run.about.sha256:
             raise UserError(
                 f"data={plan.data.data} has changed since {path} began, or is clustered otherwise by this machine "
@@ -186,6 +193,14 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
         begun = f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {machine}"
         console.print(begun, markup=False)
         return finish(job, console)
+
+
+def as_learnt(splits: Splits, about: About, plan: Plan) -> Splits:
+    """The splits; all as the recipe takes them where it models another kind of samples than they are."""
+    if splits["train"].about.key == about.key:
+        return splits
+    recipe = recipes.find(plan.recipe)
+    return {name: recipe.data(plan.model, split) for name, split in splits.items()}
 
 
 def tell_of_changes(run: Path, machine: Machine, console: Console) -> None:
@@ -584,6 +599,25 @@ class Run:
             assert logits is not None
             return logits.softmax(1)
 
+    def voiced(self, pictures: Tensor, about: About) -> Tensor:
+        """(N, 1, bands, frames) uint8 spectrograms as `about` tells of them -> (N, 1, T) int16, by a run of vocoder.
+
+        `UserError` for runs of other recipes, and for spectrograms that are made otherwise than those it has learnt.
+        """
+        if self.written.recipe != VOCODER:
+            raise UserError(
+                f"{self.path}: the recipe {self.written.recipe} makes no waves of spectrograms; use {VOCODER}"
+            )
+        learnt = mel_of(self.about.rate, self.plan.model.bands, self.plan.model.hop)
+        given = mel_of(about.rate, about.shape[1], about.hop)
+        if not about.hop or given != learnt:
+            told = f"{given}" if about.hop else f"{about.name}, which are no spectrograms"
+            raise UserError(f"{self.path} learnt {learnt}, and this is {told}; train both with the same numbers")
+        generator, device = self.model.modules["generator"], self.machine.device
+        with isolated(), torch.no_grad():
+            parts = [generator(ready(part, device)).float().cpu() for part in torch.split(pictures, sampling.CHUNK)]
+            return to_int16(torch.cat(parts))
+
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""
         seen, kept = smoothed(read_events(self.path)), checkpoint.listed(self.path / BEST)
@@ -659,7 +693,7 @@ class Run:
         console = console or Console(stderr=True)
         if splits is None:
             with self.guard():
-                splits = open_data(against or self.plan.data)
+                splits = as_learnt(open_data(against or self.plan.data), self.about, self.plan)
         usual, split = default_split(splits), checked_split(splits, split)
         with isolated():
             if self.model.game.sample is None:
@@ -686,7 +720,8 @@ class Run:
     def _judge(self, splits: Splits, name: str, protocol: Protocol, console: Console) -> Extractor:
         with self.guard():
             if self.plan.data.limit is not None:  # a judge of the few would make scores that compare with no other's
-                splits = {**splits, "train": open_data(dataclasses.replace(self.plan.data, limit=None))["train"]}
+                whole = open_data(dataclasses.replace(self.plan.data, limit=None))
+                splits = {**splits, "train": as_learnt(whole, self.about, self.plan)["train"]}
             return judge_named(name, splits, self.machine, console, protocol)
 
     def _judged(self, splits: Splits, split: str, samples: int, seed: int, extractor: Extractor) -> dict[str, Any]:
@@ -703,6 +738,9 @@ class Run:
         if self.about.paired or (self.model.game.given and self.pool.about.paired):
             truth = self.pool[sampling.chosen(self.pool, most, seed)][about.key]
             scored = of_pairs(scored, made, truth)
+        if self.model.game.given == ("sound",):
+            wanted = self.pool[sampling.chosen(self.pool, most, seed)]["sound"]
+            scored["metrics"]["spectral distance"] = spectral_row(made, wanted)
         scored["metrics"] |= held_out_rows(self.model.game, self.model.modules, splits[split], seed)
         return scored
 

@@ -14,12 +14,15 @@ from sparring import sampling, show
 from sparring.data.source import About, Source
 from sparring.data.words import written
 from sparring.game import Game
+from sparring.nn.signal import heard
 
 MOST_DOMAINS = 10
 """Rows of a sheet of translations."""
 SEED = 1
 FEW = 16
 """Samples of kinds that take time to look at."""
+HEARD = 2
+"""Rows of spectrograms that are heard."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,9 @@ def of_samples(made: Tensor, about: About, columns: int, rows: int) -> Shown:
         sheet = show.grid(show.frames(made), made.shape[2])
         moving = show.moving(made, columns, about.rate)
         return Shown(sheet, made.shape[2], len(made), beside={"gif": moving})
+    if about.hop:
+        sound = show.one_after_another(heard(made[: HEARD * columns], about))
+        return Shown(show.grid(made, columns), columns, rows, beside={"wav": show.wave_file(sound, about.rate)})
     return Shown(show.grid(made, columns), columns, rows)
 
 
@@ -87,7 +93,7 @@ def _translated(game: Game, modules: Mapping[str, Any], about: About, pool: Sour
     for domain in domains:
         to = {} if domain is None else {"label": torch.full((FEW,), domain)}
         stacks.append(sampling.finished(sampling.generate(game, modules, {**drawn, **to}), about))
-    if about.paired or about.caption or pool.about.paired:
+    if about.paired or about.caption or about.key in game.given or pool.about.paired:
         stacks.append(columns[about.key])
     if about.key == "text":
         told = [written(stack, about) for stack in stacks]

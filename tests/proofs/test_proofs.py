@@ -13,7 +13,7 @@ from sparring.data import Data, open_data
 from sparring.data.toys import TOYS
 from sparring.metrics.features import Extractor, extract
 from sparring.objectives import DIVERGENCES
-from sparring.proofs import draw, fgan, modes, restore, semi, stacked, theory
+from sparring.proofs import draw, fgan, modes, restore, semi, speech, stacked, theory
 from sparring.proofs import worth as worth_proof
 from sparring.proofs.ladder import RUNGS
 from sparring.proofs.line import GRID, bound, exact, gaussian, integral
@@ -154,6 +154,16 @@ def test_without_matplotlib_a_proof_keeps_its_figures(monkeypatch: pytest.Monkey
     assert set(draw.where_possible(lambda: {next(names): [draw.pulls(["hinge"])]})) == {"lines"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert draw.where_possible(lambda: {"lines": [draw.pulls(["hinge"])]}) == {}
+
+
+def test_a_tone_is_named_by_its_pitch_and_noise_by_none() -> None:
+    real = speech.whole(speech.tones(60, 1))
+    assert torch.equal(speech.named(real["sound"]), real["label"])
+    generator = torch.Generator().manual_seed(0)
+    noise = (3000 * torch.randn(60, 1, speech.LENGTH, generator=generator)).to(torch.int16)
+    assert float((speech.named(noise) == -1).float().mean()) > 0.95
+    higher = torch.cat([real["sound"][:1, :, ::4]] * 4, 2)  # two octaves above: its pitch is not among the twelve
+    assert int(speech.named(higher)[0]) == -1
 
 
 def test_modes_of_triples_are_counted_from_what_the_judge_names() -> None:

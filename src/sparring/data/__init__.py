@@ -23,6 +23,7 @@ from sparring.data.oracle import open_oracle
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
+from sparring.data.sounds import open_sounds
 from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
 from sparring.data.stacked import open_stacked
 from sparring.data.texts import open_texts
@@ -62,7 +63,8 @@ NAMED: Mapping[str, Named] = {
 
 
 OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {
-    ".txt": open_texts, ".npz": open_oracle, ".vec": open_vectors, ".npy": open_vectors,
+    ".txt": open_texts, ".npz": open_oracle, ".vec": open_vectors, ".npy": open_vectors, ".wav": open_sounds,
+    ".flac": open_sounds,
 }  # fmt: skip
 """Of files that are no pictures, by their suffix."""
 ONLY: Mapping[str, tuple[str, ...]] = {

@@ -17,6 +17,7 @@ from sparring.config import UserError
 from sparring.data.copies import Look, Watch, unwatched
 from sparring.data.counts import class_counts, of_files, of_numbers
 from sparring.data.finding import Finding
+from sparring.data.kinds import KINDS
 from sparring.data.pictures import Report
 from sparring.data.scan import of_pictures, of_points
 from sparring.data.settings import Data
@@ -84,6 +85,8 @@ def together(splits: Splits) -> Look:
     sources = list(splits.values())
     starts = torch.tensor([0, *(len(source) for source in sources)]).cumsum(0)
     about = sources[0].about
+    if about.key not in ("image", "point"):
+        raise UserError(f"data={about.name} has {KINDS[about.key].what}, and data inspect looks at pictures and points")
     probe = sources[0][torch.arange(1)].get(about.key)
     wanted = torch.uint8 if about.key == "image" else torch.float32
     if probe is None or probe.dtype != wanted or tuple(probe.shape[1:]) != about.shape:

@@ -8,7 +8,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -39,13 +39,15 @@ class Listing:
     bad: list[tuple[str, str]] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     """How many files of each ending are no pictures."""
+    wanted: Callable[[str], bool] = is_picture
+    """Whether a file of this name is one of those that are looked for."""
 
     def add(self, name: str, read: Callable[[], bytes], problem: str = "") -> None:
         """Sort a file under pictures, files left out, or no pictures; hidden ones are passed over."""
         parts = PurePosixPath(name).parts
         if any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in parts):
             return
-        if not is_picture(name):
+        if not self.wanted(name):
             self.skipped[PurePosixPath(name).suffix.lower() or "no ending"] += 1
         elif problem:
             self.bad.append((name, problem))
@@ -54,45 +56,53 @@ class Listing:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Listing]:
-    """All files, sorted by name; a zip stays open meanwhile. Raises `UserError` when there is no picture."""
+def opened(
+    path: Path,
+    wanted: Callable[[str], bool] = is_picture,
+    what: str = "pictures",
+    endings: Iterable[str] = EXTENSIONS,
+) -> Iterator[Listing]:
+    """All files, sorted by name; a zip stays open meanwhile. Raises `UserError` when there is no picture.
+
+    Of other kinds of samples: whether a file is `wanted`, by its name, and for messages what they are and end in.
+    """
+    listing = Listing(wanted=wanted)
     if path.is_dir():
-        listing = _folder(path.resolve())
-        yield _sorted(path, listing)
+        _folder(path.resolve(), listing)
+        yield _sorted(path, listing, what, endings)
         return
     if not path.exists():
-        raise UserError(f"data={path}: there is no such folder or zip; give the path of a folder of pictures or a .zip")
+        raise UserError(f"data={path}: there is no such folder or zip; give the path of a folder of {what} or a .zip")
     if not path.is_file():  # a pipe or a device would be waited for
-        raise UserError(f"data={path} is neither a folder nor a file; give a folder of pictures or a .zip")
+        raise UserError(f"data={path} is neither a folder nor a file; give a folder of {what} or a .zip")
     if path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
-        raise UserError(f"data={path} is neither a folder nor a zip of pictures; give the folder that holds them")
+        raise UserError(f"data={path} is neither a folder nor a zip of {what}; give the folder that holds them")
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise UserError(f"data={path} is not a sound zip ({error}); fetch or pack it again") from None
     with archive:
-        yield _sorted(path, _zip(archive))
+        _zip(archive, listing)
+        yield _sorted(path, listing, what, endings)
 
 
-def _sorted(path: Path, listing: Listing) -> Listing:
+def _sorted(path: Path, listing: Listing, what: str, endings: Iterable[str]) -> Listing:
     if not listing.files and not listing.bad:
-        kinds = " ".join(sorted(EXTENSIONS))
+        kinds = " ".join(sorted(endings))
         skipped = f" ({listing.skipped.total()} other files are there)" if listing.skipped else ""
-        raise UserError(f"data={path} holds no pictures{skipped}; looked in all sub-folders for: {kinds}")
+        raise UserError(f"data={path} holds no {what}{skipped}; looked in all sub-folders for: {kinds}")
     listing.files.sort(key=lambda file: file.name)
     return listing
 
 
-def _folder(root: Path) -> Listing:
+def _folder(root: Path, listing: Listing) -> None:
     """Every file below `root` (resolved). Links to files may stay within; linked folders are not entered."""
-    listing = Listing()
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder) / name
             # a name that is not UTF-8 could not be printed or written down
             shown = os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "replace")
             listing.add(shown, partial(_file_bytes, path), path_problem(path, root))
-    return listing
 
 
 def path_problem(path: Path, root: Path) -> str:
@@ -127,13 +137,11 @@ def _file_bytes(path: Path) -> bytes:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
 
 
-def _zip(archive: zipfile.ZipFile) -> Listing:
+def _zip(archive: zipfile.ZipFile, listing: Listing) -> None:
     """Every member, to be read in place: nothing is ever extracted, so no name can reach the disk."""
-    listing = Listing()
     for info in archive.infolist():
         if not info.is_dir():
             listing.add(info.filename.replace("\\", "/"), partial(member_bytes, archive, info), _member_problem(info))
-    return listing
 
 
 def _member_problem(info: zipfile.ZipInfo) -> str:

@@ -19,7 +19,8 @@ class Data:
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """How another shape is brought to size: cut the centre, add a border, or distort."""
     labels: str | None = None
-    """A CSV or JSON file of `file name, label`; otherwise sub-folders, where there are any, name the classes."""
+    """A CSV or JSON file of `file name, label`; otherwise sub-folders, where there are any, name the classes. Of
+    sounds `names`: what comes before the first _ of a file's name; `names:2` before the second, and so on."""
     source: str | None = None
     """What each picture is made from, for recipes that translate or restore: a view of it (`edges`, `gray`, `inverted`,
     `small:2`, `small:4` at its own size, `reduced:2`, `reduced:4`, `masked`, `masked:14`, `masked:free`), `left` where
@@ -43,6 +44,14 @@ class Data:
     """Longest text, in words or characters (40, 64), or the window of letters (48)."""
     vocabulary: int = 5000
     """So many words at most, the most frequent ones; the others are unknown."""
+    rate: int | None = None
+    """Samples a second of sounds; none is that of most of the files. Others are resampled."""
+    seconds: float | None = None
+    """Length of sounds, to the next multiple of 1,024 samples; none is what holds nine of ten, at most 2 seconds."""
+    cut: Literal["start", "pieces"] = "start"
+    """What is taken of sounds that are longer: their beginning, or as many pieces as they have."""
+    test_names: str | None = None
+    """A regular expression: sounds whose file names (without their endings) it is found in are the test split."""
     test: float = 0.1
     """Share held out for judging, when the set has no test split of its own."""
     validation: float = 0.0

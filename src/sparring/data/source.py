@@ -53,6 +53,8 @@ class About:
     """All texts are of one length and none has an unknown word, so that 0 and 1 do not occur."""
     rate: float = 0.0
     """Samples a second of sounds, pictures a second of clips; 0 for what has no time."""
+    hop: int = 0
+    """Samples between two columns of pictures that are log-mel spectrograms of sounds (`nn.signal`); 0 of others."""
     notes: tuple[str, ...] = field(default=())
     """Sentences for the user: where it was found, its licence, what was left out and why."""
 

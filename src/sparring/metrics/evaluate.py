@@ -37,6 +37,7 @@ BETTER: Mapping[str, str] = {
     "authentic share": "higher",
     "reconstruction error": "lower",
     "mean difference": "lower",
+    "spectral distance": "lower",
     "nll": "lower",
     "elbo": "higher",
     "bleu": "higher",

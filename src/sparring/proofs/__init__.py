@@ -33,6 +33,7 @@ class Entry(NamedTuple):
 _MNIST = ("mnist",)
 _CLOTHES = ("mnist", "fashion-mnist")
 _FLOWERS = ("flowers", "featnets")
+_SPEECH = ("fsdd",)
 _RACE = ("dcgan", "wgan_gp", "sngan", "r3")
 PROOFS: Mapping[str, Entry] = {
     "mnist-mlp-classic": Entry("ladder:mlp_classic", "MNIST, the tutorials' MLP GAN", ("mlp",), "3 min", _MNIST),
@@ -110,6 +111,11 @@ PROOFS: Mapping[str, Entry] = {
     "rotation": Entry(
         "languages:rotation", "words whose vectors were turned", ("word_translation",), "3 min", ("brown",)
     ),
+    "spoken-digits": Entry(
+        "speech:spoken_digits", "spoken digits by class, heard by a judge", ("melgan",), "12 min", _SPEECH
+    ),
+    "vocoder": Entry("speech:vocoder", "waves from spectrograms, beside Griffin-Lim", ("vocoder",), "12 min", _SPEECH),
+    "wavegan": Entry("speech:wavegan", "tones of twelve pitches straight from noise", ("wavegan",), "6 min"),
     "modes-grid": Entry("modes:grid", "the grid of 25 by PacGAN's measure", ("pacgan", "mlp"), "40 min"),
 }
 

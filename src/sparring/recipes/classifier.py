@@ -25,6 +25,7 @@ from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.image import ConvClassifier
 from sparring.nn.sequence import TextClassifier
 from sparring.nn.video import ClipClassifier
+from sparring.nn.waves import SoundClassifier
 from sparring.optimizers import SGD
 
 
@@ -60,8 +61,12 @@ def _of_texts(about: About, width: int) -> nn.Module:
     return TextClassifier(len(about.vocabulary), about.shape[0], len(about.classes), width)
 
 
+def _of_sounds(about: About, width: int) -> nn.Module:
+    return SoundClassifier(about.shape[1], about.rate, len(about.classes), width)
+
+
 NETWORKS: Mapping[str, Callable[[About, int], nn.Module]] = {
-    "image": _of_pictures, "clip": _of_clips, "text": _of_texts,
+    "image": _of_pictures, "clip": _of_clips, "text": _of_texts, "sound": _of_sounds,
 }  # fmt: skip
 """By the kind of what is read: (facts of the data, width) -> a module with `features` and `head`."""
 PRESETS: Mapping[str, Config] = {
