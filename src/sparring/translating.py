@@ -60,18 +60,18 @@ def without_pairs(source: Source, recipe: str) -> Source:
     return unlabelled(unpaired(source) if source.about.paired else source)
 
 
-def any_objective(config: Translating) -> Objective:
-    """The objective of these numbers. `UserError` for one that cannot be trained with."""
-    objective: Objective = resolve(config.objective, OBJECTIVES, "objective")
+def any_objective(name: str) -> Objective:
+    """The objective of that name. `UserError` for one that cannot be trained with."""
+    objective: Objective = resolve(name, OBJECTIVES, "objective")
     check_objective(objective)
     return objective
 
 
-def single_scores(config: Translating) -> Objective:
+def single_scores(name: str) -> Objective:
     """The same; `UserError` for one of pairs too."""
-    objective = any_objective(config)
+    objective = any_objective(name)
     if objective.paired:
-        raise UserError(f"objective={config.objective} compares pairs, and there are none; use least-squares or hinge")
+        raise UserError(f"objective={name} compares pairs, and there are none; use least-squares or hinge")
     return objective
 
 

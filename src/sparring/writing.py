@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sparring.config import UserError
 from sparring.duel import Dial
 from sparring.game import Batch, Loss
 from sparring.nn.sequence import TokenGenerator
@@ -85,3 +86,13 @@ class Writing:
 
 def _means(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     return {"real score": real.detach().mean(), "fake score": fake.detach().mean()}
+
+
+def check(likelihood: float, early: float, temperature: float, idle: int) -> None:
+    """`UserError` for numbers that cannot be, and for `idle` roll-outs, which another carrier would not draw."""
+    if not (0 <= likelihood <= 1 and 0 <= early <= 1 and temperature > 0):
+        raise UserError(
+            f"likelihood={likelihood} and early={early} must lie in [0, 1], and temperature={temperature} above 0"
+        )
+    if idle:
+        raise UserError(f"rollouts={idle} are of the policy gradient; use --carrier policy, or --rollouts 0")

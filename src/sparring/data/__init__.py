@@ -70,7 +70,8 @@ OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {
 ONLY: Mapping[str, tuple[str, ...]] = {
     "unit": ("text",), "length": ("text",), "vocabulary": ("text",),
     "frames": ("clip",), "frame_step": ("clip",), "strips": ("clip",),
-    "fit": ("image", "clip"), "color": ("image", "clip"),
+    "fit": ("image", "clip"), "color": ("image", "clip"), "rate": ("sound",), "seconds": ("sound",),
+    "cut": ("sound",), "test_names": ("sound",),
 }  # fmt: skip
 """Settings by the kinds of data that they are for; for others they would do nothing."""
 

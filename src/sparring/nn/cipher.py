@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gumbel_softmax, leaky_relu, one_hot
+from torch.nn.functional import cross_entropy, gumbel_softmax, leaky_relu, one_hot
 
 from sparring.data.words import FIRST
 from sparring.nn.layers import spectral_norm
@@ -77,3 +77,9 @@ class TextCritic(nn.Module):
             h = leaky_relu(layer(h), 0.2)
         out: Tensor = self.head(h).squeeze(1)
         return out
+
+
+def missed(logits: Tensor, words: Tensor) -> Tensor:
+    """(N, L, symbols), (N, L) -> cross-entropy in nats per place; 0 where there is no symbol."""
+    truth = torch.where(words < FIRST, -100, words - FIRST)
+    return cross_entropy(logits.mT.float(), truth, reduction="none").mean()

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import l1_loss
 from torch.nn.utils.parametrizations import weight_norm
 
 from sparring.config import UserError
@@ -255,3 +256,13 @@ class Views(nn.Module):
     def forward(self, x: Tensor) -> list[list[Tensor]]:
         """As the class says."""
         return [view(x) for view in self.views]
+
+
+Maps = Sequence[Sequence[Tensor]]
+"""Of every view, what each layer makes, the scores last."""
+
+
+def apart(real: Maps, fake: Maps) -> Tensor:
+    """The sum over all maps but the scores of their mean absolute difference. Kumar et al. 2019 (MelGAN)."""
+    pairs = [(r, f) for each, other in zip(real, fake, strict=True) for r, f in zip(each[:-1], other[:-1], strict=True)]
+    return torch.stack([l1_loss(f, r) for r, f in pairs]).sum()

@@ -94,7 +94,7 @@ def build(config: Config, about: About) -> Game:
     image, source = about.shape, about.source
     if image != source:
         raise UserError(f"cut compares sources {source} and images {image} by one network; use --size and --color")
-    objective = single_scores(config)
+    objective = single_scores(config.objective)
     generator = Translator(source, image, config.width, config.blocks, config.skip)
     critic = PatchCritic(image, config.critic_width, config.critic_layers)
     contrast = PatchContrast(generator.widths, config.features, config.places)

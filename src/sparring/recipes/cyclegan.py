@@ -130,7 +130,7 @@ def build(config: Config, about: About) -> Game:
             f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]} are not of one size; use "
             "--size for both, or a --source such as small:2"
         )
-    objective = single_scores(config)
+    objective = single_scores(config.objective)
     plain, pools = config.penalty == 0, (Pool(image, config.pool), Pool(source, config.pool))
     modules: dict[str, nn.Module] = {
         "to image": Translator(source, image, config.width, config.blocks, config.skip),

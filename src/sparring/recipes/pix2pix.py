@@ -128,7 +128,7 @@ def build(config: Config, about: About) -> Game:
             f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]} are not of one size; use "
             "--size for both, or the recipe superres"
         )
-    objective = any_objective(config)
+    objective = any_objective(config.objective)
     generator = _translator(config, source, image)
     critic = PatchCritic(
         (source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers, normal=NORMS[config.norm]

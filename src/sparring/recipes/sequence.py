@@ -22,18 +22,17 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from sparring.average import Average
-from sparring.config import UserError, resolve
+from sparring.config import UserError
 from sparring.data.clusters import unlabelled
-from sparring.data.kinds import KINDS
 from sparring.data.source import About, Source
 from sparring.data.words import FIRST
 from sparring.duel import Dial
 from sparring.game import Bound, Game, Latent, Player
 from sparring.nn.sequence import Baseline, Cell, TextCritic, TokenGenerator
-from sparring.objectives import OBJECTIVES, check_objective
 from sparring.optimizers import Adam
 from sparring.schedules import Number, at, ever, falling
-from sparring.writing import Writing
+from sparring.translating import any_objective
+from sparring.writing import Writing, check
 
 
 @dataclass(frozen=True)
@@ -104,23 +103,21 @@ def data(config: Config, source: Source) -> Source:
     """Texts, without labels."""
     if source.about.key != "text":
         raise UserError(
-            f"--data {source.about.name} has {KINDS[source.about.key].what}, and sequence writes texts; give it a .txt "
-            "file, a text on each line"
+            f"--data {source.about.name} has {source.about.what}, and sequence writes texts; give it a .txt"
         )
     return unlabelled(source)
 
 
 def build(config: Config, about: About) -> Game:
     """Players in phases: likelihood, then a discriminator and the generator against it."""
-    check(config)
+    check(config.likelihood, config.early, config.temperature, config.rollouts if config.carrier == "straight" else 0)
     length, first = about.shape[0], FIRST if about.whole else 0
     symbols = len(about.vocabulary) + FIRST - first
     generator = TokenGenerator(symbols, first, length, config.embedding, config.hidden, config.cell)
     critic = TextCritic(
         symbols, length, config.critic_embedding, config.critic_widths, config.critic_maps, config.spectral
     )
-    objective = resolve(config.objective, OBJECTIVES, "objective")
-    check_objective(objective)
+    objective = any_objective(config.objective)
     if objective.lipschitz and not config.spectral:
         raise UserError(f"objective={config.objective} needs a critic of bounded slope; leave --no-spectral out")
     usual = Baseline(length, config.usual) if config.usual else nn.Identity()
@@ -164,14 +161,3 @@ def build(config: Config, about: About) -> Game:
         bound=Bound("texts", log_weights, exact=True),
         on_round=on_round,
     )
-
-
-def check(config: Config) -> None:
-    """`UserError` for numbers that cannot be."""
-    if not (0 <= config.likelihood <= 1 and 0 <= config.early <= 1 and config.temperature > 0):
-        raise UserError(
-            f"likelihood={config.likelihood} and early={config.early} must lie in [0, 1], and temperature="
-            f"{config.temperature} above 0"
-        )
-    if config.rollouts and config.carrier != "policy":
-        raise UserError(f"rollouts={config.rollouts} are of the policy gradient; use --carrier policy, or --rollouts 0")

@@ -127,7 +127,7 @@ def build(config: Config, about: About) -> Game:
     """A translator that is told the domain, and a critic that tells it."""
     if about.shape != about.source:
         raise UserError(f"stargan needs domains alike: sources {about.source}, images {about.shape}; --size, --color")
-    objective = single_scores(config)
+    objective = single_scores(config.objective)
     count = len(about.classes) or 2
     generator = ToDomain(about.shape, count, config.width, config.blocks)
     critic = DomainCritic(about.shape, count, config.critic_width, config.critic_layers, config.penalty == 0)

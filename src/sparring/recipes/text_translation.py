@@ -25,18 +25,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from sparring.config import UserError, resolve
+from sparring.config import UserError
 from sparring.data.clusters import unlabelled
 from sparring.data.source import About, Source
-from sparring.data.words import FIRST
 from sparring.duel import Dial
 from sparring.game import Batch, Game, Loss, Player, linear_decay
-from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
-from sparring.objectives import OBJECTIVES, Objective, check_objective
+from sparring.nn.cipher import Tables, TextCritic, chosen, missed, read, spelled
+from sparring.objectives import Objective
 from sparring.optimizers import Adam
 from sparring.schedules import Number, at
+from sparring.translating import fooled, single_scores
 
 MOST = 1000
 """Symbols of a language: a table has a number for every pair."""
@@ -101,29 +100,18 @@ class _Cipher:
         x, y = spelled(batch["source"], self.symbols[0]), spelled(batch["text"], self.symbols[1])
         made_y, made_x = self.made(self.to_text, x), self.made(self.to_source, y)
         back = missed(self.to_source(made_y), batch["source"]) + missed(self.to_text(made_x), batch["text"])
-        fooled = self.fooled(self.of_texts, made_y) + self.fooled(self.of_sources, made_x)
-        return Loss({"objective": fooled, "cycle": self.weight.value * back}, {"nats back": back.detach() / 2})
-
-    def fooled(self, critic: nn.Module, made: Tensor) -> Tensor:
-        scores = critic(made).float()
-        return self.objective.generator(torch.full_like(scores, torch.nan), scores).mean()
+        told = fooled(self.objective, self.of_texts(made_y)) + fooled(self.objective, self.of_sources(made_x))
+        return Loss({"objective": told, "cycle": self.weight.value * back}, {"nats back": back.detach() / 2})
 
     def critics(self, batch: Batch) -> Loss:
         x, y = spelled(batch["source"], self.symbols[0]), spelled(batch["text"], self.symbols[1])
         with torch.no_grad():
             made_y, made_x = self.made(self.to_text, x), self.made(self.to_source, y)
-        told = self.told(self.of_texts, y, made_y) + self.told(self.of_sources, x, made_x)
-        return Loss({"objective": told})
+        return Loss({"objective": self.told(self.of_texts, y, made_y) + self.told(self.of_sources, x, made_x)})
 
     def told(self, critic: nn.Module, real: Tensor, made: Tensor) -> Tensor:
         scores = critic(torch.cat([real, made])).float()
         return self.objective.discriminator(scores[: len(real)], scores[len(real) :]).mean()
-
-
-def missed(logits: Tensor, words: Tensor) -> Tensor:
-    """(N, L, symbols), (N, L) -> cross-entropy in nats per place; 0 where there is no symbol."""
-    truth = torch.where(words < FIRST, -100, words - FIRST)
-    return cross_entropy(logits.mT.float(), truth, reduction="none").mean()
 
 
 def data(config: Config, source: Source) -> Source:
@@ -150,10 +138,7 @@ def build(config: Config, about: About) -> Game:
             f"period={config.period}: texts of {about.source[0]} symbols must begin with the key; use a --length that "
             "is a multiple of it"
         )
-    objective = resolve(config.objective, OBJECTIVES, "objective")
-    check_objective(objective)
-    if objective.paired:
-        raise UserError(f"objective={config.objective} compares pairs, and there are none; use hinge or least-squares")
+    objective = single_scores(config.objective)
     before, after = symbols
     modules: dict[str, nn.Module] = {
         "to text": Tables(before, after, config.period),

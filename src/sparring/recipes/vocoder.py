@@ -18,7 +18,7 @@ to half the rate, and views of three layers where it has five.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -27,14 +27,11 @@ from torch.nn.functional import l1_loss
 
 from sparring.average import Average
 from sparring.config import UserError
-from sparring.data.kinds import KINDS
 from sparring.data.source import About, Source
 from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.nn.signal import RANGE, LogMel, mel_of
-from sparring.nn.waves import Views, Vocoder
+from sparring.nn.waves import Maps, Views, Vocoder, apart
 from sparring.optimizers import Adam
-
-Maps = Sequence[Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class _Voice:
                 real = self.looked(batch["sound"])
             fake = self.looked(batch["fake"])
             fooled = torch.stack([(maps[-1] - 1).square().mean() for maps in fake]).sum()
-            terms |= {"objective": config.adversarial * fooled, "matching": config.matching * _apart(real, fake)}
+            terms |= {"objective": config.adversarial * fooled, "matching": config.matching * apart(real, fake)}
         return Loss(terms)
 
     def looked(self, sound: Tensor) -> Maps:
@@ -129,17 +126,10 @@ class _Voice:
         return torch.stack([maps[-1].flatten(1).mean(1) for maps in self.looked(sound)]).mean(0)
 
 
-def _apart(real: Maps, fake: Maps) -> Tensor:
-    """The sum over all maps but the scores of their mean absolute difference."""
-    pairs = [(r, f) for each, other in zip(real, fake, strict=True) for r, f in zip(each[:-1], other[:-1], strict=True)]
-    return torch.stack([l1_loss(f, r) for r, f in pairs]).sum()
-
-
 def data(config: Config, source: Source) -> Source:
     """Sounds; their labels are not looked at."""
     if source.about.key != "sound":
-        what = KINDS[source.about.key].what
-        raise UserError(f"--data {source.about.name} has {what}, and vocoder makes sounds; give a folder of .wav files")
+        raise UserError(f"--data {source.about.name} has {source.about.what}, and vocoder makes sounds of .wav files")
     return source
 
 

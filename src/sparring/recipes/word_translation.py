@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sparring.config import UserError
@@ -93,8 +93,7 @@ class _Muse:
         scores = self.critics(self.maps(self.of_sources(batch["source"]))).float()
         return Loss({"objective": self.asked(scores, 1)})
 
-    def asked(self, scores: Tensor, truth: int) -> Tensor:
-        """A sum over the maps, which have nothing to do with each other."""
+    def asked(self, scores: Tensor, truth: int) -> Tensor:  # summed: maps have nothing to do with each other
         target = torch.full_like(scores, abs(truth - self.config.smooth))
         return binary_cross_entropy_with_logits(scores, target, reduction="none").mean(1).sum()
 
@@ -107,7 +106,7 @@ class _Muse:
         self.of_sources.see(sources)
 
     def away(self, batch: Batch) -> Loss:
-        """What a refinement brings to its least in one step; rates have fallen to 0, so the optimizer moves nothing."""
+        # what a refinement brings to its least in one step; rates have fallen to 0, so the optimizer moves nothing
         x, y = self.of_sources(batch["source"]), self.of_points(batch["point"])
         return Loss({"distance": (self.maps(x).mean(1) - y.mean(0)).square().sum()})
 
@@ -132,9 +131,7 @@ def data(config: Config, source: Source) -> Source:
     """Points beside points of another set."""
     about = source.about
     if about.key != "point" or not about.source:
-        raise UserError(
-            f"--data {about.name}: word_translation needs vectors of two languages: --data en.vec --source it.vec"
-        )
+        raise UserError(f"--data {about.name}: word_translation needs vectors of two languages: --source it.vec")
     return unlabelled(source)
 
 
@@ -151,19 +148,12 @@ def build(config: Config, about: About) -> Game:
     muse = _Muse(config, maps, critics, Memory(about.shape[0], config.memory), Choice(config.maps), *centres)
     movers = config.generator.over(maps.parameters()), config.discriminator.over(critics.parameters())
     slower = linear_decay(movers, 0.0, 0.0)
-
-    def on_round(progress: float) -> None:
-        slower(min(1.0, progress * config.rounds / begin))
-
+    modules: dict[str, nn.Module] = {
+        "maps": maps, "critics": critics, "memory": muse.memory, "choice": muse.choice,
+        "centre of sources": muse.of_sources, "centre of points": muse.of_points,
+    }  # fmt: skip
     return Game(
-        modules={
-            "maps": maps,
-            "critics": critics,
-            "memory": muse.memory,
-            "choice": muse.choice,
-            "centre of sources": muse.of_sources,
-            "centre of points": muse.of_points,
-        },
+        modules=modules,
         players=[
             Player("discriminator", muse.told, movers[1], repeat=config.critic_steps, stop=begin, after=muse.kept),
             Player("generator", muse.fooled, movers[0], stop=begin, after=muse.turned),
@@ -173,5 +163,5 @@ def build(config: Config, about: About) -> Game:
         given=("source",),
         sample=sampled,
         score=lambda x, label: critics(muse.of_points(x).expand(config.maps, -1, -1)).mean(0),
-        on_round=on_round,
+        on_round=lambda progress: slower(min(1.0, progress * config.rounds / begin)),
     )
