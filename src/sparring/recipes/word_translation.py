@@ -94,8 +94,8 @@ class _Muse:
         return Loss({"objective": self.asked(scores, 1)})
 
     def asked(self, scores: Tensor, truth: int) -> Tensor:  # summed: maps have nothing to do with each other
-        target = torch.full_like(scores, abs(truth - self.config.smooth))
-        return binary_cross_entropy_with_logits(scores, target, reduction="none").mean(1).sum()
+        wanted = torch.full_like(scores, abs(truth - self.config.smooth))
+        return binary_cross_entropy_with_logits(scores, wanted, reduction="none").mean(1).sum()
 
     def turned(self, loss: Loss) -> None:
         self.maps.straighten(self.config.beta)
@@ -138,10 +138,8 @@ def data(config: Config, source: Source) -> Source:
 def build(config: Config, about: About) -> Game:
     """Maps, their critics, a memory for the refinement."""
     if about.shape != about.source:
-        raise UserError(
-            f"vectors of {about.shape[0]} and of {about.source[0]} numbers cannot be turned into each other; use "
-            "vectors of one length"
-        )
+        lengths = f"{about.shape[0]} and of {about.source[0]} numbers"
+        raise UserError(f"vectors of {lengths} cannot be turned into each other; use vectors of one length")
     begin = max(config.rounds // 2, config.rounds - config.refinements)
     maps, critics = Maps(about.shape[0], config.maps), Critics(about.shape[0], config.maps, config.width, config.forget)
     centres = Centre(about.shape[0]), Centre(about.shape[0])
