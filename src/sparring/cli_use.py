@@ -60,6 +60,22 @@ def save(
     return None
 
 
+def save_all(samples: Tensor, about: About, target: Path, separate: bool, vocoder: Run | None) -> None:
+    """Samples of any kind as one file, or as a file each in the folder `target`."""
+    from sparring import show
+
+    if about.key == "point":
+        if about.shape != (2,):
+            raise UserError(f"points of shape {about.shape} cannot be drawn; use them from Python")
+        show.save_png(show.scatter(samples, samples), target)
+    elif separate:
+        for index in range(len(samples)):
+            path = target / f"{index:05d}{ENDINGS[about.key]}"
+            save(samples[index : index + 1], about, path, 1, vocoder, enlarge=False)
+    else:
+        save(samples, about, target, max(1, round(len(samples) ** 0.5)), vocoder)
+
+
 def sample(arguments: Sequence[str]) -> None:
     """Pictures from a trained run."""
 
@@ -92,7 +108,7 @@ def sample(arguments: Sequence[str]) -> None:
             checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
-        from sparring import session, show
+        from sparring import session
         from sparring.data.words import written
         from sparring.runs import printable
 
@@ -106,15 +122,7 @@ def sample(arguments: Sequence[str]) -> None:
         named = "".join(c if c.isalnum() else "-" for c in label or caption or "")  # a class may be T-shirt/top
         suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
         target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}{ending}")
-        if opened.about.key == "point":
-            if opened.about.shape != (2,):
-                raise UserError(f"{path} makes points of shape {opened.about.shape}; use it from Python")
-            show.save_png(show.scatter(samples, samples), target)
-        elif separate:
-            for index in range(len(samples)):
-                save(samples[index : index + 1], opened.about, target / f"{index:05d}{ending}", 1, voice, enlarge=False)
-        else:
-            save(samples, opened.about, target, max(1, round(n**0.5)), voice)
+        save_all(samples, opened.about, target, separate, voice)
         said = opened.about.key == "text" and not out and not separate
         for line in written(samples, opened.about) if said else ():
             print(printable(line))
