@@ -95,5 +95,5 @@ def test_sounds_without_labels_are_judged_from_afar_and_are_no_pictures(sounds: 
     assert splits["train"].about.classes == ()
     by = judge_of(splits, find_machine(How(threads=1), "sound"), Console(quiet=True))
     assert by.name == "sounds from afar"
-    with pytest.raises(UserError, match="not pictures"):
+    with pytest.raises(UserError, match="models pictures or points"):
         sparring.train("dcgan", data=str(sounds), rounds=2, quiet=True)

@@ -23,7 +23,7 @@ def test_a_reward_that_says_nothing_is_the_same_for_all_texts_and_stays_so() -> 
     about = About("letters", "text", (4,), vocabulary=tuple("abc"), whole=True)
     source, test = tensor_source(about, {"text": oracle.draw(64, 4, 1)}), oracle.draw(50, 4, 2)
     settings = {**CONSTANT, "rounds": 3, "likelihood": 0.0, "early": 0.0, "batch": 8, "hidden": 8}
-    run = played("sequence", "seqgan", settings, source, 0, constant)
+    run = played("sequence", "seqgan", settings, source, 0, other=constant)
     assert run.game.score is not None
     assert run.game.score(test, None).tolist() == [0.0] * 50
     before = played("sequence", "seqgan", {**settings, "usual": 0.9}, source, 0, constant)

@@ -68,7 +68,7 @@ OPENERS: Mapping[str, Callable[[Path, Data], Splits]] = {
 }  # fmt: skip
 """Of files that are no pictures, by their suffix."""
 ONLY: Mapping[str, tuple[str, ...]] = {
-    "unit": ("text",), "length": ("text",), "vocabulary": ("text",),
+    "unit": ("text",), "length": ("text",), "vocabulary": ("text", "point"),
     "frames": ("clip",), "frame_step": ("clip",), "strips": ("clip",),
     "fit": ("image", "clip"), "color": ("image", "clip"), "rate": ("sound",), "seconds": ("sound",),
     "cut": ("sound",), "test_names": ("sound",),
