@@ -26,8 +26,8 @@ def test_a_reward_that_says_nothing_is_the_same_for_all_texts_and_stays_so() -> 
     run = played("sequence", "seqgan", settings, source, 0, other=constant)
     assert run.game.score is not None
     assert run.game.score(test, None).tolist() == [0.0] * 50
-    before = played("sequence", "seqgan", {**settings, "usual": 0.9}, source, 0, constant)
+    before = played("sequence", "seqgan", {**settings, "usual": 0.9}, source, 0, other=constant)
     moved = [of_oracle(each, oracle, test)["NLL of held-out texts"] for each in (run, before)]
     assert moved[0] != moved[1]  # with a baseline, nothing is left of a reward that is always usual
-    still = played("sequence", "seqgan", {**settings, "usual": 0.9, "rounds": 1}, source, 0, constant)
+    still = played("sequence", "seqgan", {**settings, "usual": 0.9, "rounds": 1}, source, 0, other=constant)
     assert of_oracle(still, oracle, test) == of_oracle(before, oracle, test)
