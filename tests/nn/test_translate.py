@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sparring.config import UserError
-from sparring.nn.translate import PatchCritic, Pool, Translator, UNet
+from sparring.nn.translate import NORMS, Kept, PatchCritic, Pool, Translator, UNet
 
 
 @pytest.mark.parametrize("size", [(16, 16), (28, 28), (64, 48)])
@@ -66,3 +66,22 @@ def test_an_empty_pool_gives_what_it_gets() -> None:
     pool, fresh = Pool((1, 2, 2), 0), torch.randn(3, 1, 2, 2)
     assert torch.equal(pool.mixed(fresh), fresh)
     pool.keep()
+
+
+@pytest.mark.parametrize("body", [UNet((3, 16, 16), (4, 16, 16), 4), Translator((3, 16, 16), (4, 16, 16), 4, 1)])
+def test_what_keeps_begins_as_nearly_the_identity(body: torch.nn.Module) -> None:
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    made = Kept(body)(x).detach()
+    assert made.shape == x.shape
+    new = torch.sigmoid(torch.tensor(-3.0))  # of each pixel, at most twice as far away as black is from white
+    assert float((made - x).abs().max()) <= 2 * float(new)
+    assert float((made - x).abs().max()) > 0
+
+
+@pytest.mark.parametrize(("name", "kind"), [("instance", torch.nn.InstanceNorm2d), ("batch", torch.nn.BatchNorm2d)])
+def test_norms_are_those_that_are_asked_for(name: str, kind: type[torch.nn.Module]) -> None:
+    networks = PatchCritic((1, 16, 16), 4, 2, normal=NORMS[name]), UNet((1, 16, 16), (1, 16, 16), 4, normal=NORMS[name])
+    for network in networks:
+        found = [m for m in network.modules() if isinstance(m, torch.nn.InstanceNorm2d | torch.nn.BatchNorm2d)]
+        assert found
+        assert all(isinstance(m, kind) for m in found)

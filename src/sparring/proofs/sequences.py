@@ -64,6 +64,16 @@ def of_oracle(run: Played, oracle: Oracle, test: Tensor, temperature: float = 1.
     }
 
 
+def cooled(found: Sequence[Sequence[Mapping[str, float]]]) -> list[Claim]:
+    """What a lower temperature alone does: figures of each seed at each of `TEMPERATURES`, for reference."""
+    every = [[each[place] for each in found] for place in range(len(TEMPERATURES))]
+    return [
+        claim
+        for t, each in zip(TEMPERATURES, every, strict=True)
+        for claim in claims_of(f"the same, temperature {t}", each, {})
+    ]
+
+
 def claims_of(
     case: str, found: Sequence[Mapping[str, float]], held: Mapping[str, tuple[float, float, str]], control: bool = False
 ) -> list[Claim]:
@@ -112,9 +122,7 @@ def trigrams(seeds: int, effort: Effort) -> Result:
         if alone and not still:
             held["unique samples"] = (0.95, 1.0, "at least .95 on every seed")
         claims += claims_of(case, found, held, still)
-        if preset == "likelihood":
-            for place, temperature in enumerate(TEMPERATURES):
-                claims += claims_of(f"the same, temperature {temperature}", [each[place] for each in cooler], {})
+        claims += cooled(cooler) if preset == "likelihood" else []
     text = (
         "Windows of 16 letters drawn from the letter trigrams of the Brown corpus, so that every probability is "
         "known. In nats per letter: of 2,000 samples under the oracle, and of 2,000 texts of the oracle under the "
@@ -192,9 +200,7 @@ def oracle(seeds: int, effort: Effort) -> Result:
             cooler.append([of_oracle(run, truth, test, each) for each in TEMPERATURES])
         most = {"NLL of samples": (0.0, 9.04, "at most 9.04 on every seed")} if preset == "likelihood" else {}
         claims += claims_of(case, found, most)
-        if preset == "likelihood":
-            for place, temperature in enumerate(TEMPERATURES):
-                claims += claims_of(f"the same, temperature {temperature}", [each[place] for each in cooler], {})
+        claims += cooled(cooler) if preset == "likelihood" else []
     text = (
         "10,000 texts of 20 words drawn from SeqGAN's oracle, a random LSTM over 5,000 words; the model is an LSTM of "
         "32, as theirs. In nats per word. Published for samples: likelihood 9.038, SeqGAN 8.736, RelGAN 6.680; none of "

@@ -7,9 +7,8 @@
 A picture is made of `content` numbers, the same all through a clip, and of `path` numbers, the state of a recurrent
 network that begins where the content says, and that noise and the label drive on. The discriminator is a list of views:
 a picture at random judges what is seen, and all pictures together how it moves; both scores count alike in the
-objective. With the first view alone every picture is good and nothing moves, which is the control of the proof; with
-the second alone pictures are poorer. The paper's clip critic convolves over time; here time is channels, which costs a
-fraction of it and is enough for short clips.
+objective. With the first view alone no clip goes anywhere, which is the control of the proof. The paper's clip critic
+convolves over time; here time is channels, which costs a fraction of it and is enough for short clips.
 
 Written from the paper. Labels, where there are any, are told to both (projection).
 """
