@@ -69,7 +69,7 @@ def test_an_empty_pool_gives_what_it_gets() -> None:
 
 
 @pytest.mark.parametrize("body", [UNet((3, 16, 16), (4, 16, 16), 4), Translator((3, 16, 16), (4, 16, 16), 4, 1)])
-def test_what_keeps_begins_as_nearly_the_identity(body: torch.nn.Module) -> None:
+def test_what_keeps_begins_as_nearly_the_identity(body: UNet | Translator) -> None:
     x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     made = Kept(body)(x).detach()
     assert made.shape == x.shape

@@ -66,6 +66,13 @@ class Translator(nn.Module):
         self.body = nn.Sequential(*layers, _same(width, after, kernel))
         self.apply(normal_init(0.02))
 
+    @property
+    def last(self) -> nn.Conv2d | nn.ConvTranspose2d:
+        """The layer that gives the picture."""
+        found = self.body[-1]
+        assert isinstance(found, nn.Conv2d)
+        return found
+
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
         out: Tensor = self.body(x)
@@ -169,6 +176,11 @@ class UNet(nn.Module):
             before = after
         self.apply(normal_init(0.02))
 
+    @property
+    def last(self) -> nn.Conv2d | nn.ConvTranspose2d:
+        """The layer that gives the picture: the outermost on the way up."""
+        return next(m for m in self.up[0].modules() if isinstance(m, nn.ConvTranspose2d))
+
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
         maps = []
@@ -187,10 +199,10 @@ class Kept(nn.Module):
     As the attention masks of Pumarola et al. 2018 (GANimation), section 4.1.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: Translator | UNet) -> None:
         super().__init__()
         self.body = body
-        *_, last = (m for m in body.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
+        last = body.last
         with torch.no_grad():  # nothing is new at the start, whatever the network
             (last.weight[-1] if isinstance(last, nn.Conv2d) else last.weight[:, -1]).zero_()
             if last.bias is not None:

@@ -114,7 +114,7 @@ def _translator(config: Config, source: Sequence[int], image: Sequence[int]) -> 
         raise UserError(f"keep: sources of {source[0]} channels are no part of images of {image[0]}; leave it out")
     made = (image[0] + config.keep, *image[1:])
     if config.network == "unet":
-        body: nn.Module = UNet(source, made, config.width, config.dropout, NORMS[config.norm])
+        body: UNet | Translator = UNet(source, made, config.width, config.dropout, NORMS[config.norm])
     else:
         body = Translator(source, made, config.width, config.blocks)
     return Kept(body) if config.keep else body
