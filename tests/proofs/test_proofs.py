@@ -13,7 +13,7 @@ from sparring.data import Data, open_data
 from sparring.data.toys import TOYS
 from sparring.metrics.features import Extractor, extract
 from sparring.objectives import DIVERGENCES
-from sparring.proofs import draw, fgan, modes, restore, semi, speech, stacked, theory
+from sparring.proofs import draw, emoji, fgan, modes, restore, semi, speech, stacked, theory
 from sparring.proofs import worth as worth_proof
 from sparring.proofs.ladder import RUNGS
 from sparring.proofs.line import GRID, bound, exact, gaussian, integral
@@ -115,6 +115,17 @@ def test_results_become_files_and_a_page(tmp_path: Path) -> None:
     assert "**holds**" in text
     assert "**falls short**" in text
     assert "| case | figure | 1.1 +- 0.14 | 1, 1.2 | <= 2 | holds |" in text
+
+
+def test_a_name_is_found_by_chance_or_by_likeness() -> None:
+    caption, n = torch.arange(400)[:, None], 400
+    assert emoji.among(torch.eye(n), caption) == 1.0
+    assert emoji.among(1 - torch.eye(n), caption) == 0.0
+    by_chance = emoji.among(torch.rand(n, n, generator=torch.Generator().manual_seed(1)), caption)
+    assert by_chance == pytest.approx(0.1, abs=0.05)
+    pairs = (torch.arange(n) // 2)[:, None]  # each name is there twice, and the other one is no mistake
+    twin = torch.eye(n)[torch.arange(n) ^ 1]
+    assert emoji.among(torch.eye(n) + 2 * twin, pairs) == 1.0
 
 
 def test_every_proof_exists_and_every_recipe_has_one() -> None:

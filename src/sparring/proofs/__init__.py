@@ -90,6 +90,7 @@ PROOFS: Mapping[str, Entry] = {
     "daisies": Entry(
         "daisies:proof", "photographs of daisies and sunflowers without pairs", ("cyclegan",), "8 min", _FLOWERS
     ),
+    "emoji-names": Entry("emoji:named", "emoji drawn by name", ("text_to_image",), "8 min", ("noto-emoji",)),
     "unpaired": Entry(
         "translate:unpaired",
         "digits to inverted digits without pairs",

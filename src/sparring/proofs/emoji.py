@@ -9,18 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from sparring import show
+from sparring import sampling, show
 from sparring.config import UserError
 from sparring.data import Data, Source, open_data, subset
 from sparring.data.kinds import to_float
+from sparring.data.loader import batches
 from sparring.data.source import names_of
+from sparring.engine import Train, train
+from sparring.game import Batch, Game, Loss, Player, linear_decay
 from sparring.metrics.extractors import layers_named
 from sparring.metrics.pairs import pair_scores
 from sparring.metrics.perceptual import layer_distance
-from sparring.proofs.play import played
+from sparring.nn.image import FEATURES, conv_features
+from sparring.nn.text import TextEncoder
+from sparring.optimizers import Adam
+from sparring.proofs.play import FAST, played
 from sparring.proofs.record import Claim, Effort, Result, of_claims, seeds_of
+from sparring.self_supervised import contrast
 
 ALONE = re.compile(r"emoji_u[0-9a-f]+\.png")
 """Emoji of one code point: those of another skin or sex are nearly the same picture."""
@@ -91,3 +99,115 @@ def redrawn(seeds: int, effort: Effort) -> Result:
     )
     sheet = show.enlarged(show.below_each_other([*shown, truth[:16]], 8))
     return of_claims("emoji", 207, "Translation with pairs: emoji of 2017 as today's", text, claims, {"emoji": [sheet]})
+
+
+AMONG = 10
+"""Names from which that of a picture is to be found."""
+FOUND = f"own name found among {AMONG}"
+LEAST, CHANCE = 0.5, 0.2
+"""What names of training must reach, and what pictures of other names must stay below: chance is .1."""
+MATCHER_ROUNDS = 800
+DRAWER: Mapping[str, Any] = {"rounds": 1000, "batch": 32}
+ASKED = 200
+"""Names that are drawn, of each kind."""
+
+
+class Matcher(nn.Module):
+    """Pictures and names in one space: two networks that have never seen a generated picture."""
+
+    def __init__(self, shape: tuple[int, int, int], vocabulary: int, features: int = 64) -> None:
+        super().__init__()
+        self.pictures = nn.Sequential(conv_features(shape), nn.Linear(FEATURES, features))
+        self.names = TextEncoder(vocabulary, features)
+
+    def forward(self, images: Tensor, caption: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) in [-1, 1], (N, L) -> (N, d) of length 1 of each."""
+        return normalize(self.pictures(images), dim=1), self.names(caption)
+
+
+def matcher_of(source: Source, effort: Effort) -> Matcher:
+    """Trained on real pictures and their names, each to find the other among all of the batch. Radford et al. 2021."""
+    torch.manual_seed(0)
+    channels, height, width = source.about.shape
+    matcher = Matcher((channels, height, width), len(source.about.vocabulary))
+    optimizer = Adam(2e-3, 0.9, 0.99).over(matcher.parameters())
+
+    def loss(batch: Batch) -> Loss:
+        value, found = contrast(torch.cat(matcher(batch["image"], batch["caption"])).float(), 0.1)
+        return Loss({"contrast": value}, {"found": found})
+
+    player = Player("matcher", loss, optimizer)
+    game = Game({"matcher": matcher}, [player], on_round=linear_decay([optimizer], 0.4, 0.02))
+    rounds = MATCHER_ROUNDS if effort == "full" else 10
+    train(game, batches(source, 64, 0), Train(rounds, 0, check_every=100))
+    return matcher.eval()
+
+
+@torch.no_grad()
+def found(matcher: Matcher, images: Tensor, caption: Tensor) -> float:
+    """uint8 (N, C, H, W), (N, L) -> how often the matcher finds a picture's own name; see `among`."""
+    pictures, names = matcher(to_float(images), caption)
+    return among(pictures @ names.T, caption)
+
+
+def among(likeness: Tensor, caption: Tensor) -> float:
+    """(N, N) of picture and name, (N, L) -> how often a picture is nearer to its own name than to `AMONG` - 1 others.
+
+    The others are drawn by a seed, from those of other words.
+    """
+    draw = torch.rand(likeness.shape, generator=torch.Generator().manual_seed(0))
+    draw[(caption[:, None] == caption).all(2)] = -1.0
+    others = likeness.gather(1, draw.topk(AMONG - 1, 1).indices).amax(1)
+    return float((likeness.diagonal() > others).float().mean())
+
+
+def of_known_words(source: Source) -> Source:
+    """Only the names that are made of words of the training split: nobody can draw a word that he never heard."""
+    caption = source[torch.arange(len(source))]["caption"]
+    return subset(source, (caption != 1).all(1).nonzero().squeeze(1))
+
+
+def asked_for(splits: Mapping[str, Source]) -> dict[str, Source]:
+    """What is drawn: names of training, chosen at random, and held-out ones."""
+    train_split, new = splits["train"], of_known_words(splits["test"])
+    order = torch.randperm(len(train_split), generator=torch.Generator().manual_seed(0))
+    return {
+        "names of training": subset(train_split, order[:ASKED]),
+        "names never shown": subset(new, torch.arange(min(ASKED, len(new)))),
+    }
+
+
+def named(seeds: int, effort: Effort) -> Result:
+    """Emoji drawn by name, and found by a network that matches pictures and names."""
+    table, pictures = kept("noto-emoji", "names.tsv"), kept("noto-emoji", "noto-emoji-png128.zip")
+    splits = open_data(Data(data=pictures, captions=table, size=32, color="rgb"))
+    asked, matcher, claims = asked_for(splits), matcher_of(splits["train"], effort), list[Claim]()
+    changes = DRAWER if effort == "full" else {**DRAWER, "rounds": 5}
+    runs = [played("text_to_image", None, changes, splits["train"], seed, FAST) for seed in seeds_of(seeds)]
+    sheet = []
+    for case, source in asked.items():
+        real, own, other = source[torch.arange(len(source))], [], []
+        caption = real["caption"]
+        for run, seed in zip(runs, seeds_of(seeds), strict=True):
+            made = run.made({**sampling.draw(run.game, len(source), seed, pool=source), "caption": caption})
+            own.append(found(matcher, made, caption))
+            other.append(found(matcher, made, caption.roll(1, 0)))  # as if each had been drawn from another's name
+            if run is runs[0]:
+                sheet += [real["image"][:16], made[:16]]
+        known, ceiling = case == "names of training", found(matcher, real["image"], caption)
+        claims.append(Claim(f"{case}, real pictures", FOUND, [ceiling], reference=True))
+        target = f"at least {LEAST:g}" if known else ""
+        claims.append(Claim(case, FOUND, own, LEAST if known else 0.0, 1, target, reference=not known))
+        claims.append(Claim(f"{case}, drawn from another's", FOUND, other, CHANCE, 1, "must fail", control=True))
+    claims.append(Claim("", "CPU seconds", [run.cpu_seconds for run in runs], reference=True))
+    text = (
+        f"The recipe text_to_image on {len(splits['train']):,} emoji and their English names, 32x32 on white, "
+        f"{DRAWER['rounds']:,} rounds of {DRAWER['batch']}. A network that was trained on the real pictures of "
+        f"training alone, and that no run sees, looks for the name of a picture among {AMONG} of the same kind: chance "
+        f"is {1 / AMONG:g}. Drawn are {ASKED} names of training, with new latents, and "
+        f"{len(asked['names never shown'])} held-out ones that are made of words of training; for real pictures of "
+        "the held-out ones the table has the ceiling. In the picture: real emoji above what was drawn from their "
+        "names, first names of training, then held-out ones."
+    )
+    looks = {"emoji-names": [show.enlarged(show.below_each_other(sheet, 8))]}
+    return of_claims("emoji-names", 208, "Emoji by name", text, claims, looks)

@@ -20,6 +20,7 @@ from sparring.machine import Machine
 from sparring.runs import How, Plan
 
 CPU = Machine(torch.device("cpu"), "cpu", "float32", 1)
+FAST = Machine(torch.device("cpu"), "cpu", "bfloat16", 1)
 
 
 @dataclass(frozen=True, eq=False)
