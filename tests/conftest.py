@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.cases import files
+
 torch.set_num_threads(1)  # small tensors, and two threads wait for each other on a busy machine
 
 
@@ -20,3 +22,9 @@ def shared_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("SPARRING_DATA names no folder of data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures; sounds, texts and vectors lie beside it."""
+    return files(tmp_path_factory.mktemp("own"))

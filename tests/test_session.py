@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import sparring
-from sparring import UserError, checkpoint, recipes, session, training
+from sparring import UserError, checkpoint, recipes, session, trial
 from sparring.data import Source, open_data
 from sparring.game import Game
 from sparring.machine import Machine, find_machine
@@ -453,8 +453,8 @@ def test_the_estimate_counts_players_that_come_in_later(monkeypatch: pytest.Monk
         begun.append(begin)
         return 0.1 if begin == 0 else 0.3
 
-    monkeypatch.setattr(training, "pace", pace)
-    found = training.trial(plan, source, find_machine(How(), "image"))
+    monkeypatch.setattr(trial, "pace", pace)
+    found = trial.trial(plan, source, find_machine(How(), "image"))
     assert begun == [0, 20]  # the critic comes in at half of the run
     assert found.seconds_per_round == pytest.approx(0.2)
 

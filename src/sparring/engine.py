@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.average import follow, shadow
+from sparring.distributed import WHOLE, Shards, check_alike, stream
 from sparring.game import Batch, Game, Loss, Player
 from sparring.seeds import mix
 
@@ -31,6 +32,8 @@ class Train:
     precision: Precision = "float32"
     check_every: int = 10
     """Rounds between looks at the losses. Each look waits for the device, so it is not done every round."""
+    shards: Shards = WHOLE
+    """Parts of a batch; with 1, all randomness of a round comes from one stream."""
 
 
 @dataclass
@@ -116,11 +119,21 @@ def update(
     `weight size` (the root mean square of a weight) and `dead share` (of its weights, in layers without a gradient).
     """
     within = within or reach(game, player)
+    return step(game, player, differentiated(game, player, batch, precision, within), within, measure)
+
+
+def differentiated(game: Game, player: Player, batch: Batch, precision: Precision, within: Reach) -> Loss:
+    """The player's loss; what it owns has the gradient."""
     with frozen(within.others):
         with autocast(game, precision):
             loss = player.loss(batch)
         # backward, not grad: it lays gradients out like their parameters, which the fused optimizers rely on
         torch.autograd.backward(sum_of(loss.terms, player.name), inputs=within.owned)
+    return loss
+
+
+def step(game: Game, player: Player, loss: Loss, within: Reach, measure: bool) -> Loss:
+    """Move what the player owns by the gradients that are there."""
     moved = Moved(within.owned) if measure else None
     player.optimizer.step()
     player.optimizer.zero_grad(set_to_none=True)
@@ -130,6 +143,81 @@ def update(
         with torch.no_grad():
             player.after(loss)
     return loss
+
+
+@dataclass
+class Turns:
+    """The turns of one round, on this process's shards of every batch."""
+
+    game: Game
+    settings: Train
+    round: int
+    number: int = 0
+    """Turns so far: each shard has a stream of random numbers in every turn."""
+
+    def begin(self) -> None:
+        """One turn more."""
+        self.number += 1
+
+    def seed(self, shard: int) -> None:
+        """The stream of this process's n-th shard; that of `after` is the one past all shards."""
+        shards = self.settings.shards
+        if shards.count > 1:  # else the round's own stream goes on
+            seed(stream(mix(self.settings.seed, self.round), self.number, shard), device_of(self.game))
+
+    def prepared(self, parts: Sequence[Batch]) -> list[Batch]:
+        """The shards with what players share added."""
+        self.begin()
+
+        def work(n: int) -> Batch:
+            self.seed(self.settings.shards.mine[n])
+            return prepared(self.game, parts[n], self.settings.precision)
+
+        made = self.settings.shards.each(self.game.modules.values(), work)
+        self.settings.shards.settle(self.game.modules.values())
+        return made
+
+    def turn(self, player: Player, parts: Sequence[Batch], within: Reach, measure: bool) -> Loss:
+        """One step of a player by the mean of all shards' losses."""
+        shards, precision = self.settings.shards, self.settings.precision
+        self.begin()
+        if shards.count == 1:
+            return update(self.game, player, parts[0], precision, within, measure)
+
+        def work(n: int) -> tuple[Loss, list[Tensor | None], Tensor]:
+            self.seed(shards.mine[n])
+            loss = differentiated(self.game, player, parts[n], precision, within)
+            gradients = [p.grad for p in within.owned]
+            player.optimizer.zero_grad(set_to_none=True)
+            return loss, gradients, flat(loss, gradients, within.owned)
+
+        found = shards.each(self.game.modules.values(), work)
+        there = [any(g is not None for g in each) for each in zip(*(gs for _, gs, _ in found), strict=True)]
+        loss = spread(shards.mean([vector for _, _, vector in found]), found[0][0], within.owned, there)
+        self.seed(shards.count)
+        loss = step(self.game, player, loss, within, measure)
+        shards.settle(self.game.modules.values())
+        return loss
+
+
+def flat(loss: Loss, gradients: Sequence[Tensor | None], owned: Sequence[Tensor]) -> Tensor:
+    """(all numbers,) gradients, then terms, then what is watched: in the parameters' own precision."""
+    kind = owned[0].dtype
+    parts = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, owned, strict=True)]
+    values = [*loss.terms.values(), *loss.watch.values()]
+    return torch.cat([v.detach().reshape(-1).to(kind) for v in [*parts, *values]])
+
+
+def spread(vector: Tensor, like: Loss, owned: Sequence[Tensor], there: Sequence[bool]) -> Loss:
+    """The reverse of `flat`: sets the gradients that are `there`, laid out like their parameters."""
+    names = [*like.terms, *like.watch]
+    *gradients, values = torch.split(vector, [*(p.numel() for p in owned), len(names)])
+    for parameter, gradient, has in zip(owned, gradients, there, strict=True):
+        if has:
+            parameter.grad = torch.empty_like(parameter).copy_(gradient.view(parameter.shape))
+    means = list(values.unbind())
+    terms = dict(zip(like.terms, means[: len(like.terms)], strict=True))
+    return Loss(terms, dict(zip(like.watch, means[len(like.terms) :], strict=True)))
 
 
 class Moved:
@@ -179,8 +267,9 @@ def sum_of(terms: Mapping[str, Tensor], player: str) -> Tensor:
 def rounds(game: Game, batches: Iterator[Batch], settings: Train, state: State | None = None) -> Iterator[Round]:
     """Train from `state` to `settings.rounds`, handing out each round as it is done.
 
-    `batches` begins with batch number `state.drawn`. All randomness of a round comes from (seed, round), so
-    stopping between rounds and going on later changes nothing.
+    `batches` begins with batch number `state.drawn`, of this process's rows. All randomness of a round comes from
+    (seed, round), and from the turn and the shard where there are several, so stopping between rounds and going on
+    later changes nothing, and neither does the number of processes.
     """
     state = start(game, state)
     for module in game.modules.values():
@@ -200,6 +289,8 @@ def rounds(game: Game, batches: Iterator[Batch], settings: Train, state: State |
         losses = summarise(recent, state.round) if look else None
         if look:
             recent = []
+            if state.round // settings.check_every % 10 == 0:
+                check_alike((p for module in game.modules.values() for p in module.parameters()), settings.shards.world)
         yield Round(state, losses)
 
 
@@ -221,19 +312,20 @@ def one_round(
     measure: bool = False,
 ) -> dict[str, Tensor]:
     """Every player's turns; returns detached terms and watched values by `player/term`, means over its turns."""
-    shared: list[Batch] = []
+    shared: list[Sequence[Batch]] = []
     record: dict[str, Tensor] = {}
+    round_of = Turns(game, settings, state.round)
     for player in game.players:
         if not player.acts(state.round):
             continue
         turns: list[Loss] = []
         for turn in range(player.repeat):
             if player.shares and turn == len(shared):
-                shared.append(take(batches, state))
+                shared.append(settings.shards.cut(take(batches, state)))
                 if turn == 0 and game.prepare is not None:
-                    shared[0] = prepared(game, shared[0], settings.precision)
-            batch = shared[turn] if player.shares else take(batches, state)
-            turns.append(update(game, player, batch, settings.precision, reaches[player.name], measure))
+                    shared[0] = round_of.prepared(shared[0])
+            parts = shared[turn] if player.shares else settings.shards.cut(take(batches, state))
+            turns.append(round_of.turn(player, parts, reaches[player.name], measure))
         for name in {**turns[0].terms, **turns[0].watch}:
             values = [{**loss.terms, **loss.watch}[name].detach() for loss in turns]
             record[f"{player.name}/{name}"] = values[0] if len(values) == 1 else torch.stack(values).mean()

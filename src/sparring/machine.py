@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import torch
 
 from sparring.config import UserError
 from sparring.data.kinds import KINDS
+from sparring.distributed import ALONE, World
 from sparring.engine import Precision
 from sparring.runs import How, processor
 
@@ -41,12 +43,18 @@ def isolated() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def find_machine(how: How, key: str) -> Machine:
-    """The machine that `how` asks for; `key` is the kind of data. Sets torch's number of threads."""
+def find_machine(how: How, key: str, world: World = ALONE) -> Machine:
+    """The machine that `how` asks for; `key` is the kind of data. Sets torch's number of threads.
+
+    Processes of one machine share its cores.
+    """
     if how.threads is not None:
         if how.threads < 1:
             raise UserError(f"threads={how.threads} must be at least 1")
         torch.set_num_threads(how.threads)
+    elif how.reproducible or world.size > 1:
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        torch.set_num_threads(1 if how.reproducible else max(1, (os.cpu_count() or 1) // here))
     device = find_device(how.device)
     if how.precision != "auto":
         precision: Precision = how.precision

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +43,7 @@ from sparring.data.texts import RUNNING, encoded
 from sparring.data.vectors import TURNED
 from sparring.data.views import HALF, view_named, words_of
 from sparring.data.words import FIRST, written
+from sparring.distributed import Shards, World, joined
 from sparring.engine import start
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
@@ -80,11 +83,14 @@ from sparring.runs import (
 )
 from sparring.tiles import by_tiles, tile_for
 from sparring.training import Job
+from sparring.trial import announce, choose_threads, fit_to_time
 
 CLASSIFIER = "classifier"
 """The module that names classes, in recipes that learn one."""
 VOCODER = "vocoder"
 """The recipe whose runs make waves of spectrograms."""
+EXACT = 4
+"""Shards of a reproducible run: the most processes that may share it."""
 CLEARLY = 0.8
 """Share of the last looks' distance below which an earlier one's is worth judging."""
 
@@ -127,36 +133,78 @@ def plan_of(recipe: str, preset: str | None, settings: dict[str, Any]) -> Plan:
 
 def start_run(plan: Plan, console: Console) -> Run:
     """Everything that `sparring train` does."""
-    with isolated():
-        return _start_run(with_full_paths(plan), console)
+    with isolated(), joined() as world:
+        console = console if world.first else Console(quiet=True)
+        begun = world.told(relaunched(Path(plan.how.runs)) if world.first else None)
+        if begun is not None:
+            return _resume(Path(begun), console, world)
+        return _start_run(with_full_paths(plan), console, world)
 
 
-def _start_run(plan: Plan, console: Console) -> Run:
-    splits: Splits = open_data(plan.data)
+def _start_run(plan: Plan, console: Console, world: World) -> Run:
+    with world.in_turn():
+        splits: Splits = open_data(plan.data)
     check_limits(plan.model)
+    shards = shards_of(plan.how, world)
     plan = fit_batch(plan, len(splits["train"]), console)
     source = recipes.find(plan.recipe).data(plan.model, splits["train"])
     splits = as_learnt(splits, source.about, plan)
-    checked(plan, source)
-    machine = find_machine(plan.how, source.about.key)
-    machine, measured = training.choose_threads(plan, source, machine)
-    facts: dict[str, Any] = {"seconds_per_round": measured.seconds_per_round, "samples": len(source)}
+    checked(plan, source, shards)
+    machine = find_machine(plan.how, source.about.key, world)
+    machine, measured = choose_threads(plan, source, machine, shards)
+    facts: dict[str, Any] = {"seconds_per_round": measured.seconds_per_round, "samples": len(source)} | launch(world)
     if plan.how.minutes is not None:
         facts["minutes"] = plan.how.minutes
-    plan = training.fit_to_time(plan, measured)
+    plan = fit_to_time(plan, measured)
     how = dataclasses.replace(
-        plan.how, device=str(machine.device), precision=machine.precision, threads=machine.threads
+        plan.how,
+        device=str(machine.device),
+        precision=machine.precision,
+        threads=machine.threads,
+        shards=shards.count,
     )
     plan = dataclasses.replace(plan, how=how)
-    stem = how.name or f"{plan.recipe.rpartition(':')[2]}-{short(plan.data.data)}"
-    folder = new_folder(Path(how.runs), stem, numbered=how.name is None)
-    write_config(folder, plan, source.about, facts)
-    write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
+    folder = world.told(str(written_folder(plan, source, machine, facts)) if world.first else None)
     game = training.assemble(plan, source.about, machine)
-    job = Job(folder, plan, splits, source, machine, game, start(game))
-    training.announce(console, job, measured)
+    job = Job(Path(folder), plan, splits, source, machine, game, start(game), shards)
+    announce(console, job, measured)
     warn_of(job, console)
     return finish(job, console)
+
+
+def written_folder(plan: Plan, source: Source, machine: Machine, facts: Mapping[str, Any]) -> Path:
+    """A new run's folder, with what the run is."""
+    stem = plan.how.name or f"{plan.recipe.rpartition(':')[2]}-{short(plan.data.data)}"
+    folder = new_folder(Path(plan.how.runs), stem, numbered=plan.how.name is None)
+    write_config(folder, plan, source.about, facts)
+    write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
+    return folder
+
+
+def shards_of(how: How, world: World) -> Shards:
+    """The parts of a batch. `UserError` where processes cannot share them."""
+    count = how.shards if how.shards is not None else max(EXACT, world.size) if how.reproducible else world.size
+    if how.reproducible and count & (count - 1):
+        raise UserError(f"shards={count} with reproducible must be 2, 4, 8, ...: sums are made in pairs")
+    return Shards(count, world)
+
+
+def launch(world: World) -> dict[str, str]:
+    """Who started these processes: `torchrun` starts all of them again when one has died."""
+    return {"launch": f"{socket.gethostname()}:{os.getppid()}"} if world.size > 1 else {}
+
+
+def relaunched(runs: Path) -> str | None:
+    """The run that these processes had begun before one of them died, if so."""
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
+        return None
+    mine = f"{socket.gethostname()}:{os.getppid()}"
+    found = []
+    for file in runs.glob("*/config.json"):
+        with contextlib.suppress(UserError):
+            if read_config(file.parent).facts.get("launch") == mine:
+                found.append(file)
+    return str(max(found, key=lambda file: file.stat().st_mtime).parent) if found else None
 
 
 def resume(path: str | Path, quiet: bool = False) -> Run:
@@ -164,35 +212,41 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
 
     Code that the run names (an objective, a recipe or data of your own) is executed: resume only what you trust.
     """
-    console = Console(stderr=True, quiet=quiet)
-    with isolated():
-        run = Run(Path(path), trust=True)
-        plan = run.plan
+    with isolated(), joined() as world:
+        return _resume(Path(path), Console(stderr=True, quiet=quiet or not world.first), world)
+
+
+def _resume(path: Path, console: Console, world: World) -> Run:
+    run = Run(path, trust=True)
+    plan = run.plan
+    with world.in_turn():
         splits: Splits = open_data(plan.data)
-        source = recipes.find(plan.recipe).data(plan.model, splits["train"])
-        splits = as_learnt(splits, source.about, plan)
-        if source.about.sha256 != run.about.sha256:
-            raise UserError(
-                f"data={plan.data.data} has changed since {path} began, or is clustered otherwise by this machine "
-                f"(sha256 {source.about.sha256[:12]}, it was {run.about.sha256[:12]}); restore it, or start "
-                f"a new run with --config {path}/config.json"
-            )
-        machine = find_machine(plan.how, source.about.key)
-        game = training.assemble(plan, source.about, machine)
-        state = checkpoint.restore_newest(game, run.path / "checkpoints", warner(console))
-        if state.round >= plan.model.rounds:
-            console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
-            return run
+    source = recipes.find(plan.recipe).data(plan.model, splits["train"])
+    splits = as_learnt(splits, source.about, plan)
+    if source.about.sha256 != run.about.sha256:
+        raise UserError(
+            f"data={plan.data.data} has changed since {path} began, or is clustered otherwise by this machine "
+            f"(sha256 {source.about.sha256[:12]}, it was {run.about.sha256[:12]}); restore it, or start "
+            f"a new run with --config {path}/config.json"
+        )
+    shards = shards_of(dataclasses.replace(plan.how, shards=plan.how.shards or 1), world)
+    machine = find_machine(plan.how, source.about.key, world)
+    game = training.assemble(plan, source.about, machine)
+    state = checkpoint.restore_newest(game, run.path / "checkpoints", warner(console))
+    if state.round >= plan.model.rounds:
+        console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
+        return run
+    if world.first:
         forget_after(run.path, state.round)
-        job = Job(run.path, plan, splits, source, machine, game, state)
-        for event in read_events(run.path):
-            spent = event.get("seconds"), event.get("cpu_seconds")
-            if event["event"] == "losses" and all(isinstance(number, float) for number in spent):
-                job.seconds, job.cpu_seconds = spent  # type: ignore[assignment]
-        tell_of_changes(run.path, machine, console)
-        begun = f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {machine}"
-        console.print(begun, markup=False)
-        return finish(job, console)
+    job = Job(run.path, plan, splits, source, machine, game, state, shards)
+    for event in read_events(run.path):
+        spent = event.get("seconds"), event.get("cpu_seconds")
+        if event["event"] == "losses" and all(isinstance(number, float) for number in spent):
+            job.seconds, job.cpu_seconds = spent  # type: ignore[assignment]
+    tell_of_changes(run.path, machine, console)
+    begun = f"resuming {run.path} at round {state.round:,} of {plan.model.rounds:,} on {machine}"
+    console.print(begun, markup=False)
+    return finish(job, console)
 
 
 def as_learnt(splits: Splits, about: About, plan: Plan) -> Splits:
@@ -240,6 +294,8 @@ def finish(job: Job, console: Console) -> Run:
     """Play to the end; then judge and report."""
     done = training.play(job, console)
     run = Run(job.folder, trust=True)
+    if not job.shards.world.first:
+        return run
     if not done:
         at = f"at round {job.state.round:,} of {job.settings.rounds:,}"
         console.print(
@@ -300,7 +356,7 @@ def fit_batch(plan: Plan, samples: int, console: Console) -> Plan:
     return dataclasses.replace(plan, model=dataclasses.replace(plan.model, batch=fitting))
 
 
-def checked(plan: Plan, source: Source) -> None:
+def checked(plan: Plan, source: Source, shards: Shards) -> None:
     """Mistakes that are better found before the work begins."""
     for settings in (plan.model, plan.how):
         check_limits(settings)
@@ -313,6 +369,9 @@ def checked(plan: Plan, source: Source) -> None:
             f"batch={plan.model.batch} is larger than the {len(source)} samples of {source.about.name}; "
             f"use --batch {max(1, len(source) // 2)} or less"
         )
+    least = shards.count * getattr(plan.model, "pack", 1)
+    if plan.model.batch % least:
+        raise UserError(f"batch={plan.model.batch} cannot be cut into {shards.count} shards; use a multiple of {least}")
 
 
 def short(data: str) -> str:

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import statistics
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Column
 
 from sparring import checkpoint, recipes, sampling, show
 from sparring.average import batch_norms
 from sparring.care import BEST, HEALTHY, Care, Trouble, care_for, forget_sick, treated
-from sparring.config import UserError, to_json
+from sparring.config import UserError, from_json, to_json
 from sparring.data import About, Source, Splits
 from sparring.data.kinds import KINDS
 from sparring.data.loader import batches
+from sparring.distributed import ALONE, WHOLE, Shards, World
 from sparring.doctor import Finding
 from sparring.engine import MEASURED, NonFiniteLossError, Round, State, Train, rounds, start
 from sparring.files import replacing
 from sparring.game import Game
-from sparring.machine import Machine, peak_memory
-from sparring.runs import Events, Plan, duration, now, only_one, printable, read_config, write_config
+from sparring.machine import Machine
+from sparring.runs import Events, Plan, now, only_one, read_config, write_config
 from sparring.snapshots import shown
 
 
@@ -49,6 +47,7 @@ class Job:
     machine: Machine
     game: Game
     state: State
+    shards: Shards = WHOLE
     seconds: float = 0.0
     """Spent in training so far, without drawing, saving and judging; `cpu_seconds` alike."""
     cpu_seconds: float = 0.0
@@ -67,7 +66,7 @@ class Job:
     @property
     def settings(self) -> Train:
         """What the engine is told."""
-        return Train(self.plan.model.rounds, self.plan.how.seed, self.machine.precision)
+        return Train(self.plan.model.rounds, self.plan.how.seed, self.machine.precision, shards=self.shards)
 
     @property
     def images(self) -> int:
@@ -87,11 +86,13 @@ def assemble(plan: Plan, about: About, machine: Machine) -> Game:
     return game
 
 
-def stream(plan: Plan, source: Source, machine: Machine, first: int) -> Iterator[Any]:
-    """The batches from number `first` on."""
+def stream(plan: Plan, source: Source, machine: Machine, first: int, world: World = ALONE) -> Iterator[Any]:
+    """The batches from number `first` on, of them this process's part."""
     model = plan.model
     augment, dropped = getattr(model, "augment", None), getattr(model, "label_dropout", 0.0)
-    return batches(source, model.batch, plan.how.seed, first, augment, machine.device, dropped)
+    return batches(
+        source, model.batch, plan.how.seed, first, augment, machine.device, dropped, (world.rank, world.size)
+    )
 
 
 def check_source(source: Source) -> None:
@@ -119,101 +120,6 @@ def check_source(source: Source) -> None:
             )
         if len(about.prior) != len(about.classes):
             raise UserError(f"data={about.name}: About.prior must have a share per class; tensor_source fills it in")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a few rounds on a copy showed."""
-
-    seconds_per_round: float
-    memory: int
-    parameters: dict[str, int] = field(default_factory=dict)
-
-
-def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0) -> Trial:
-    """Play a few rounds of a game of its own, so that time and memory are measured and not guessed.
-
-    Where players come in later, or leave, each stretch of the run counts by its share.
-    """
-    game = assemble(plan, source.about, machine)
-    total = plan.model.rounds
-    turns = {turn for player in game.players for turn in (player.start, player.stop) if turn and turn < total}
-    marks = [0, *sorted(turns), total]
-    stretches = [(begin, end - begin) for begin, end in pairwise(marks)]
-    spent = [pace(game, plan, source, machine, begin, seconds / len(stretches)) for begin, _ in stretches]
-    mean = sum(each * length for each, (_, length) in zip(spent, stretches, strict=True)) / total
-    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in game.modules.items()}
-    return Trial(mean, peak_memory(machine.device), counts)
-
-
-def pace(game: Game, plan: Plan, source: Source, machine: Machine, begin: int, seconds: float) -> float:
-    """Seconds of a round from round `begin` on."""
-    length = plan.model.rounds if begin else 10_000  # progress says who plays; from the start on it must not run out
-    settings = Train(length, plan.how.seed, machine.precision, check_every=1)
-    state, times, since = start(game), list[float](), time.perf_counter()
-    state.round = begin
-    mark = since
-    with contextlib.suppress(NonFiniteLossError):  # the run itself will tell of it
-        for _ in rounds(game, stream(plan, source, machine, 0), settings, state):  # check_every=1 waits for the device
-            times.append(time.perf_counter() - mark)
-            mark = time.perf_counter()
-            if mark - since > seconds and len(times) >= 3:
-                break
-    return statistics.median(times[2:] or times or [0.001])
-
-
-def choose_threads(plan: Plan, source: Source, machine: Machine) -> tuple[Machine, Trial]:
-    """One thread or all, whichever is faster on this machine now, and the trial with it.
-
-    Small networks gain little from a second thread, and lose more than tenfold by it while another program holds a
-    core: the threads wait for each other. What is chosen is written down, because sums in another order differ in
-    their last bits.
-    """
-    many = trial(plan, source, machine)
-    if machine.device.type != "cpu" or plan.how.threads is not None or machine.threads == 1:
-        return machine, many
-    torch.set_num_threads(1)
-    one = trial(plan, source, machine)
-    if many.seconds_per_round < 0.9 * one.seconds_per_round:
-        torch.set_num_threads(machine.threads)
-        return machine, many
-    return replace(machine, threads=1), one
-
-
-def fit_to_time(plan: Plan, measured: Trial) -> Plan:
-    """With `--minutes`: the number of rounds that fits, chosen once and written down."""
-    if plan.how.minutes is None:
-        return plan
-    if plan.how.minutes <= 0:
-        raise UserError(f"minutes={plan.how.minutes} must be more than 0")
-    fitting = max(1, int(0.95 * 60 * plan.how.minutes / measured.seconds_per_round))  # 5 % for drawing and saving
-    return replace(plan, model=replace(plan.model, rounds=fitting), how=replace(plan.how, minutes=None))
-
-
-def announce(console: Console, job: Job, measured: Trial) -> None:
-    """Before the first step: what was found, what will happen, where it goes."""
-    about, plan = job.about, job.plan
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column()
-    shape = "x".join(map(str, about.shape))
-    counts = ", ".join(f"{len(source):,} {split}" for split, source in job.splits.items())
-    labels = f"; {len(about.classes)} {'clusters (made up)' if about.invented else 'classes'}" if about.classes else ""
-    table.add_row("data", escape(f"{about.name}: {counts}; {shape}{labels}"))
-    for note in about.notes:
-        table.add_row("", f"[dim]{escape(printable(note))}[/dim]")
-    table.add_row("recipe", escape(f"{plan.recipe}, preset {plan.preset}"))
-    table.add_row(
-        "networks", ", ".join(f"{name} {count:,}" for name, count in measured.parameters.items()) + " parameters"
-    )
-    table.add_row("device", str(job.machine))
-    left = plan.model.rounds - job.state.round
-    table.add_row(
-        "length", f"{left:,} rounds of {plan.model.batch}, about {duration(left * measured.seconds_per_round)}"
-    )
-    table.add_row("memory", f"about {measured.memory / 2**30:.1f} GiB")
-    table.add_row("results", escape(f"{job.folder}  (Ctrl-C stops and saves)"))
-    console.print(table)
 
 
 @contextlib.contextmanager
@@ -321,16 +227,55 @@ def snapshot(job: Job, events: Events) -> None:
 def play(job: Job, console: Console) -> bool:
     """Train to the end: True; or until Ctrl-C or trouble, saved: False. Raises `UserError` when it cannot go on."""
     job.state = start(job.game, job.state)
+    job.shards.world.copied(value for module in job.game.modules.values() for value in module.state_dict().values())
+    if not job.shards.world.first:
+        return follow(job)
     with only_one(job.folder):
         while True:
             try:
                 return _play(job, console)
             except Trouble as trouble:
                 if job.plan.how.on_trouble == "stop":
+                    job.shards.world.told("over")
                     return False
-                if not roll_back(job, trouble.finding, console):
+                back = roll_back(job, trouble.finding, console)
+                if not back:
                     console.print("nothing that could be changed by itself: going on", style="yellow", markup=False)
                     job.plan = replace(job.plan, how=replace(job.plan.how, on_trouble="warn"))
+                job.shards.world.told("back" if back else "on")
+
+
+def follow(job: Job) -> bool:
+    """What every process but the first does: the same rounds, and what the first one says. It writes nothing."""
+    world, word = job.shards.world, "on"
+    with interruptible():  # Ctrl-C reaches all processes; the first one decides
+        while word != "over":
+            for _ in rounds(job.game, stream_of(job), job.settings, job.state):
+                word = world.told()
+                if word == "stop":
+                    return False
+                if word == "trouble":
+                    break
+            else:
+                return True
+            word = world.told()
+            if word == "back":
+                reload(job)
+    return False
+
+
+def reload(job: Job) -> None:
+    """The run as the first process has just written it."""
+    written = read_config(job.folder)
+    model = from_json(type(job.plan.model), written.model, job.plan.recipe)
+    job.plan = replace(job.plan, model=model)
+    job.game = assemble(job.plan, job.about, job.machine)
+    job.state = checkpoint.restore_newest(job.game, job.folder / "checkpoints", lambda told: None)
+
+
+def stream_of(job: Job) -> Iterator[Any]:
+    """The batches that come next."""
+    return stream(job.plan, job.source, job.machine, job.state.drawn, job.shards.world)
 
 
 def roll_back(job: Job, finding: Finding, console: Console) -> bool:
@@ -429,11 +374,18 @@ def _play(job: Job, console: Console) -> bool:
 
 
 def _rounds(job: Job, record: Recorder, asked: threading.Event) -> bool:
-    batches_from_here = stream(job.plan, job.source, job.machine, job.state.drawn)
-    for done in rounds(job.game, batches_from_here, job.settings, job.state):
-        record(done)
-        if asked.is_set() and job.state.round < job.settings.rounds:
-            record.save()
+    world = job.shards.world
+    for done in rounds(job.game, stream_of(job), job.settings, job.state):
+        try:
+            record(done)
+            stop = asked.is_set() and job.state.round < job.settings.rounds
+            if stop:
+                record.save()
+        except BaseException:
+            world.told("trouble")
+            raise
+        world.told("stop" if stop else "on")
+        if stop:
             return False
     return True
 

@@ -35,25 +35,29 @@ def batches(
     augment: Augment | None = None,
     device: torch.device | None = None,
     unlabelled: float = 0.0,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, Tensor]]:
     """Endless batches from number `start` on, on `device`, as networks read them (`kinds.ready`).
 
     Each epoch is a new order of all samples; the last few that do not fill a batch wait for another epoch. A share of
-    `unlabelled` labels becomes one more class, other ones in each epoch.
+    `unlabelled` labels becomes one more class, other ones in each epoch. `part` (i, n): only the i-th of n equal parts
+    of every batch.
     """
     n = len(source)
     if batch > n:
         raise UserError(f"batch={batch} is larger than the {n} samples of {source.about.name}; use --batch {n} or less")
     if batch < 1:
         raise UserError(f"batch={batch} must be at least 1")
-    per_epoch = n // batch
+    if batch % part[1]:
+        raise UserError(f"batch={batch} cannot be cut into {part[1]} parts; use a multiple of {part[1]}")
+    per_epoch, rows = n // batch, batch // part[1]
     number, epoch, order = start, -1, torch.empty(0)
     while True:
         if number // per_epoch != epoch:
             epoch = number // per_epoch
             order = torch.randperm(n, generator=torch.Generator().manual_seed(mix(seed, epoch)))
-        first = number % per_epoch * batch
-        index = order[first : first + batch]
+        first = number % per_epoch * batch + part[0] * rows
+        index = order[first : first + rows]
         columns = source[index]
         if augment is not None and (augment.flip or augment.shift):
             _check_alike(columns, augment)

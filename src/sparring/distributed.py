@@ -1,0 +1,229 @@
+"""One run on several processes, and what must not depend on how many there are.
+
+`torchrun` starts the processes. A batch is cut into `shards`, each with a random stream of its own; what the shards
+find (gradients, terms of the loss, statistics of batch norm) is added up in one fixed tree, wherever they were worked
+on. So the result, to the last bit, is a function of seed and shards alone, where there are 2, 4, 8, ... of them. A
+batch statistic is one of a shard. More shards than processes are worked on one after the other, in the memory of one:
+gradient accumulation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sparring.average import batch_norms
+from sparring.config import UserError
+from sparring.seeds import mix
+
+T = TypeVar("T")
+PATIENCE = datetime.timedelta(hours=2)
+"""How long a process waits for the others: the first one judges, draws and saves meanwhile."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of this run."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    def told(self, value: Any = None) -> Any:
+        """What the first process says, in all of them: anything that JSON can hold."""
+        if self.size == 1:
+            return value
+        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(_carrier())
+        length = torch.tensor([len(data)], device=data.device)
+        dist.broadcast(length, 0)
+        data = data if self.first else torch.empty(int(length), dtype=torch.uint8, device=data.device)
+        dist.broadcast(data, 0)
+        return json.loads(bytes(data.cpu().tolist()))
+
+    def gathered(self, mine: Tensor) -> list[Tensor]:
+        """The tensor of every process, by rank."""
+        if self.size == 1:
+            return [mine]
+        every = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(every, mine)
+        return every
+
+    @torch.no_grad()
+    def copied(self, tensors: Iterable[Tensor]) -> None:
+        """Give every process the first one's values, in place."""
+        if self.size == 1:
+            return
+        for alike in by_kind(tensors):
+            flat = torch.cat([each.reshape(-1) for each in alike])
+            dist.broadcast(flat, 0)
+            put(alike, torch.split(flat, [t.numel() for t in alike]))
+
+    @contextlib.contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The first process goes ahead, and leaves in a cache what the others need."""
+        if self.size > 1 and not self.first:
+            dist.barrier()
+        yield
+        if self.size > 1 and self.first:
+            dist.barrier()
+
+
+ALONE = World()
+
+
+def by_kind(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Those of the same kind of number and place together."""
+    found: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        found.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    return list(found.values())
+
+
+def _carrier() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[World]:
+    """The world that `torchrun` made; alone where it did not."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield ALONE
+        return
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if backend == "nccl":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield World(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Into how many parts a batch is cut, and which of them this process works on."""
+
+    count: int = 1
+    world: World = ALONE
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise UserError(f"shards={self.count} must be at least 1")
+        if self.count % self.world.size:
+            fitting = ", ".join(str(n) for n in range(1, self.count + 1) if self.count % n == 0)
+            raise UserError(
+                f"shards={self.count} cannot be shared by {self.world.size} processes; start {fitting} of them"
+            )
+
+    @property
+    def mine(self) -> range:
+        """Numbers of this process's shards."""
+        each = self.count // self.world.size
+        return range(self.world.rank * each, (self.world.rank + 1) * each)
+
+    def cut(self, batch: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
+        """This process's rows of a batch, shard by shard."""
+        if self.count == 1:
+            return [batch]
+        columns = {name: value.chunk(len(self.mine)) for name, value in batch.items()}
+        return [{name: parts[i] for name, parts in columns.items()} for i in range(len(self.mine))]
+
+    def mean(self, found: Sequence[Tensor]) -> Tensor:
+        """The mean over all shards of what each of this process's found: the same bits in every process."""
+        return tree(self.world.gathered(tree(found))) / self.count
+
+    def each(self, modules: Iterable[nn.Module], work: Callable[[int], T]) -> list[T]:
+        """`work` on the n-th of this process's shards, each from the same buffers; afterwards those are settled.
+
+        Statistics of batch norm become the mean; every other buffer is that of shard 0, worked on last, so that what
+        a module has kept for later is shard 0's too. Other processes get it by `settle`.
+        """
+        if self.count == 1:
+            return [work(0)]
+        modules = list(modules)
+        before = [buffer.clone() for buffer in kept(modules)]
+        statistics, results = list[list[Tensor]](), list[T]()
+        for number in reversed(range(len(self.mine))):
+            if results:
+                put(kept(modules), before)
+            results.append(work(number))
+            statistics.append([value.clone() for value in norms(modules)])
+        if statistics[0]:
+            flat = self.mean([torch.cat(each) for each in reversed(statistics)])
+            live = norms(modules)
+            put(live, torch.split(flat, [value.numel() for value in live]))
+        return results[::-1]
+
+    def settle(self, modules: Iterable[nn.Module]) -> None:
+        """Give every process the first one's buffers."""
+        if self.world.size > 1:
+            self.world.copied(kept(list(modules)))
+
+
+WHOLE = Shards()
+"""One process, one part."""
+
+
+def norms(modules: Iterable[nn.Module]) -> list[Tensor]:
+    """Running means and variances."""
+    found = [(m.running_mean, m.running_var) for m in batch_norms(modules)]
+    return [value for pair in found for value in pair if value is not None]
+
+
+def kept(modules: Iterable[nn.Module]) -> list[Tensor]:
+    """The buffers that a checkpoint has."""
+    found = []
+    for root in modules:
+        for module in root.modules():
+            local = module._non_persistent_buffers_set
+            found += [b for name, b in module.named_buffers(recurse=False) if name not in local]
+    return found
+
+
+def put(buffers: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    """New values, in place, of which a graph that has yet to be differentiated learns nothing.
+
+    In training batch norm saves its running statistics for the backward pass, and does not use them there.
+    """
+    for buffer, value in zip(buffers, values, strict=True):
+        buffer.data.copy_(value.view(buffer.shape))
+
+
+def tree(values: Sequence[Tensor]) -> Tensor:
+    """Sum in pairs, pairs of pairs and so on: of 2, 4, 8, ... the same whoever added up the lower branches."""
+    values = list(values)
+    while len(values) > 1:
+        alone = values[len(values) // 2 * 2 :]
+        values = [a + b for a, b in zip(values[::2], values[1::2], strict=False)] + alone
+    return values[0]
+
+
+def stream(seed: int, turn: int, shard: int) -> int:
+    """The seed of a shard in a turn of a round with this `seed`."""
+    return mix(mix(seed, turn), shard)
+
+
+def check_alike(tensors: Iterable[Tensor], world: World) -> None:
+    """`RuntimeError` where processes have come to have different weights, which must never happen."""
+    if world.size == 1:
+        return
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    mine = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8).to(_carrier())
+    if any(not torch.equal(mine, other) for other in world.gathered(mine)):
+        raise RuntimeError("the processes' weights have drifted apart; this is a fault of sparring: please report it")

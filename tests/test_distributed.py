@@ -1,0 +1,85 @@
+"""Several processes, one result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparring.config import UserError
+from sparring.distributed import ALONE, Shards, World, tree
+from tests.worlds import hash_of, name_of, short
+
+HERE = Path(__file__).parent
+FOUR = ["dcgan/classic/digits", "wgan_gp/tuned/digits", "r3/tiny/digits", "vae/tuned/digits"]
+
+
+def torchrun(processes: int, *arguments: str, module: bool = False) -> subprocess.CompletedProcess[str]:
+    """A command in so many processes, one thread each."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [*launcher, *(["-m"] if module else []), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+
+
+def hashes(processes: int, shards: int, pictures: Path, out: Path, chosen: list[str]) -> dict[str, str]:
+    out.mkdir()
+    done = torchrun(processes, str(HERE / "worlds.py"), str(pictures), str(out), str(shards), *chosen)
+    assert done.returncode == 0, done.stderr[-3000:]
+    every = [json.loads(file.read_text()) for file in sorted(out.glob("*.json"))]
+    assert len(every) == processes
+    assert all(each == every[0] for each in every), "processes differ from each other"
+    return dict(every[0])
+
+
+@pytest.fixture(scope="module")
+def by_two(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return hashes(2, 2, pictures, tmp_path_factory.mktemp("worlds") / "two", [])
+
+
+@pytest.mark.parametrize(("recipe", "preset", "data"), short(), ids=lambda v: v if isinstance(v, str) else v["data"])
+def test_two_processes_are_bitwise_one(
+    recipe: str,
+    preset: str,
+    data: dict[str, str],
+    pictures: Path,
+    by_two: dict[str, str],
+) -> None:
+    assert hash_of(recipe, preset, data, pictures, Shards(2)) == by_two[name_of(recipe, preset, data)]
+
+
+def test_worlds_of_1_2_and_4_are_one(pictures: Path, tmp_path: Path) -> None:
+    cases = [case for case in short() if name_of(*case) in FOUR]
+    alone = {name_of(*case): hash_of(*case, pictures, Shards(4)) for case in cases}
+    assert len(alone) == len(FOUR)
+    assert hashes(2, 4, pictures, tmp_path / "two", FOUR) == alone
+    assert hashes(4, 4, pictures, tmp_path / "four", FOUR) == alone
+
+
+def test_sums_do_not_depend_on_who_added_the_lower_branches() -> None:
+    torch.manual_seed(0)
+    values = list(torch.randn(8, 1000) * 10.0 ** torch.randint(-3, 4, (8, 1)))
+    whole = tree(values)
+    for share in (2, 4):
+        assert torch.equal(tree([tree(values[i : i + share]) for i in range(0, 8, share)]), whole)
+    assert not torch.equal(torch.stack(values).sum(0), whole)  # what the tree is for
+    assert torch.equal(tree(values[:3]), values[0] + values[1] + values[2])
+
+
+def test_a_batch_is_cut_in_the_order_of_its_rows() -> None:
+    batch = {"point": torch.arange(8.0)[:, None]}
+    assert [part["point"].flatten().tolist() for part in Shards(4).cut(batch)] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert Shards(1).cut(batch) == [batch]
+    assert list(Shards(4, World(1, 2)).mine) == [2, 3]
+    assert ALONE.told({"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize(("count", "size", "message"), [(4, 3, "start 1, 2, 4 of them"), (0, 1, "at least 1")])
+def test_shards_that_cannot_be_shared_are_refused(count: int, size: int, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Shards(count, World(0, size))

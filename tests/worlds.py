@@ -1,0 +1,61 @@
+"""Worked by `torchrun` in test_distributed: every recipe for two rounds, its last state as a hash.
+
+torchrun --nproc-per-node 2 tests/worlds.py PICTURES OUT SHARDS [CASE ...]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from sparring import checkpoint, training
+from sparring.distributed import Shards, joined
+from sparring.engine import start, train
+from sparring.training import Job
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.cases import CASES, CPU, plan_of
+
+ROUNDS = 2
+
+
+def name_of(recipe: str, preset: str, data: dict[str, str]) -> str:
+    """As in the table of tests."""
+    return f"{recipe}/{preset}/{data['data']}"
+
+
+def hash_of(recipe: str, preset: str, data: dict[str, str], pictures: Path, shards: Shards) -> str:
+    """sha256 of modules, averages and optimizers after two rounds."""
+    plan, source = plan_of(recipe, preset, data, pictures)
+    game = training.assemble(plan, source.about, CPU)
+    job = Job(Path(), plan, {"train": source}, source, CPU, game, start(game), shards)
+    batches = training.stream(plan, source, CPU, 0, shards.world)
+    train(game, batches, replace(job.settings, rounds=ROUNDS), job.state)
+    digest = hashlib.sha256()
+    for name, value in sorted(checkpoint.tensors_of(game, job.state).items()):
+        digest.update(name.encode() + value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def short() -> list[tuple[str, str, dict[str, str]]]:
+    """Cases that are not marked as long."""
+    return [case for case in CASES if isinstance(case, tuple) and not hasattr(case, "marks")]
+
+
+def main(pictures: Path, out: Path, shards: int, chosen: list[str]) -> None:
+    """A table of hashes, written by every process for itself."""
+    torch.set_num_threads(1)
+    with joined() as world:
+        cases = [case for case in short() if not chosen or name_of(*case) in chosen]
+        found = {name_of(*case): hash_of(*case, pictures, Shards(shards, world)) for case in cases}
+        (out / f"{world.rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
