@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+import sparring
+from sparring import checkpoint, session
 from sparring.config import UserError
 from sparring.distributed import ALONE, Shards, World, tree
+from sparring.runs import read_events
 from tests.worlds import hash_of, name_of, short
 
 HERE = Path(__file__).parent
@@ -83,3 +88,89 @@ def test_a_batch_is_cut_in_the_order_of_its_rows() -> None:
 def test_shards_that_cannot_be_shared_are_refused(count: int, size: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Shards(count, World(0, size))
+
+
+TRAIN = ["sparring", "train", "cdcgan", "--reproducible", "--no-evaluate", "--snapshots", "2", "--save-every", "0"]
+
+
+def last(run: Path) -> str:
+    """Round and hash of the newest checkpoint."""
+    return checkpoint.listed(run / "checkpoints")[-1].name
+
+
+def test_a_reproducible_run_by_torchrun_is_that_of_one_process(tmp_path: Path) -> None:
+    alone = sparring.train(
+        "cdcgan", reproducible=True, evaluate=False, rounds=40, runs=str(tmp_path), name="alone", quiet=True
+    )
+    words = [*TRAIN, "--rounds", "40", "--runs", str(tmp_path), "--name", "two"]
+    done = torchrun(2, *words, module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == [str(tmp_path / "two")]  # said once
+    assert done.stderr.count("results") == 1
+    assert last(tmp_path / "two") == last(alone.path)
+    assert sparring.load(tmp_path / "two").plan.how.shards == 4
+    with pytest.raises(UserError, match="use a multiple of 4"):
+        sparring.train("cdcgan", reproducible=True, batch=30, rounds=4, runs=str(tmp_path), quiet=True)
+
+
+def test_a_killed_process_is_started_again_and_the_run_ends_as_if_it_had_lived(tmp_path: Path) -> None:
+    words = [*TRAIN, "--rounds", "60", "--runs", str(tmp_path)]
+    whole = torchrun(2, *words, "--name", "whole", module=True)
+    assert whole.returncode == 0, whole.stderr[-3000:]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launcher, "--max-restarts=2", "--monitor-interval=0.1", "-m", *words, "--name", "killed"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as agent:
+        deadline = time.monotonic() + 120
+        while not checkpoint.listed(tmp_path / "killed" / "checkpoints") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        victim = max(int(word) for word in children(agent.pid))
+        os.kill(victim, signal.SIGKILL)
+        _, told = agent.communicate(timeout=240)
+    assert agent.returncode == 0, told[-3000:]
+    assert "resuming" in told
+    assert not (tmp_path / "killed-1").exists()
+    assert last(tmp_path / "killed") == last(tmp_path / "whole")
+
+
+def children(process: int) -> list[str]:
+    """Process numbers."""
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+
+
+def test_a_rollback_that_the_first_process_decides_is_one_of_all(tmp_path: Path) -> None:
+    words = [
+        "sparring", "train", "dcgan", "--rounds", "200", "--discriminator.lr", "1e-9", "--clusters", "0", "--snapshots",
+        "2", "--no-evaluate", "--on-trouble", "rollback", "--rollbacks", "1", "--data", "digits", "--shards", "2",
+        "--threads", "1", "--runs", str(tmp_path), "--name", "two",
+    ]  # fmt: skip
+    done = torchrun(2, *words, module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "rolled back" in done.stderr
+    alone = sparring.train(
+        "dcgan", rounds=200, discriminator={"lr": 1e-9}, clusters=0, snapshots=2, evaluate=False,
+        on_trouble="rollback", rollbacks=1, data="digits", shards=2, threads=1, runs=str(tmp_path), name="alone",
+        quiet=True,
+    )  # fmt: skip
+    assert [e["event"] for e in read_events(tmp_path / "two")] == [e["event"] for e in read_events(alone.path)]
+    assert last(tmp_path / "two") == last(alone.path)
+
+
+def test_ctrl_c_saves_and_any_number_of_processes_goes_on(tmp_path: Path) -> None:
+    words = [*TRAIN, "--rounds", "60", "--runs", str(tmp_path)]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([*launcher, "-m", *words, "--name", "stopped"], env=environment, stderr=-3) as agent:
+        deadline = time.monotonic() + 120
+        while not checkpoint.listed(tmp_path / "stopped" / "checkpoints") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        agent.send_signal(signal.SIGINT)
+        agent.wait(timeout=60)
+    events = [event["event"] for event in read_events(tmp_path / "stopped")]
+    assert events[-1] == "stop"
+    resumed = session.resume(tmp_path / "stopped", quiet=True)
+    whole = sparring.train(
+        "cdcgan", reproducible=True, evaluate=False, rounds=60, snapshots=2, save_every=0, runs=str(tmp_path),
+        name="whole", quiet=True,
+    )  # fmt: skip
+    assert last(resumed.path) == last(whole.path)

@@ -68,7 +68,13 @@ def train(arguments: Sequence[str]) -> None:
     named = not arguments[0].startswith("-")
     rest = list(arguments[named:])
     plan = parsed_plan(arguments[0] if named else recipe_of(rest), rest)
-    print(session.start_run(plan, Console(stderr=True)).path)
+    tell(session.start_run(plan, Console(stderr=True)).path)
+
+
+def tell(path: Path) -> None:
+    """Where the results are; said once, by the first of several processes."""
+    if os.environ.get("RANK", "0") == "0":
+        print(path)
 
 
 def recipe_of(arguments: Sequence[str]) -> str:
@@ -167,7 +173,7 @@ def resume(arguments: Sequence[str]) -> None:
         """
         from sparring import session
 
-        print(session.resume(path).path)
+        tell(session.resume(path).path)
 
     command(run, arguments, "resume")
 
@@ -327,14 +333,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         COMMANDS[words[0]](words[1:])
         sys.stdout.flush()
         return 0
-    except UserError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False, highlight=False)
-        return 2
     except BrokenPipeError:  # `sparring recipes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False, highlight=False)
+    except (UserError, OSError) as error:
+        process = os.environ.get("RANK", "0")
+        where = "error" if process == "0" else f"error in process {process}"
+        Console(stderr=True, soft_wrap=True).print(f"{where}: {error}", style="bold red", markup=False, highlight=False)
         return 2
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")

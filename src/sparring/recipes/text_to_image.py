@@ -41,7 +41,7 @@ from sparring.schedules import falling
 class Config(Duel):
     """Numbers of the pair and of its readers."""
 
-    rounds: int = 3500
+    rounds: int = 4500
     """Rounds, each one step of every player."""
     width: int = 16
     """Channels of the generator at full size, doubling towards its small maps."""
@@ -57,7 +57,7 @@ class Config(Duel):
     """Draw real pictures again too; without it, GAN-INT-CLS, from the first round on."""
     divergence: float = 0.3
     """Weight, in that, of what the encoder tells: twice the variance that is granted to a pixel."""
-    begin: float = 0.7
+    begin: float = 0.75
     """Progress from which discriminator and generator play; before it, real pictures are only drawn again."""
     generator: Adam = field(default_factory=lambda: Adam(1e-3, 0.0, 0.99))
     """The generator's optimizer."""
