@@ -107,7 +107,7 @@ FOUND = f"own name found among {AMONG}"
 LEAST, CHANCE = 0.5, 0.2
 """What names of training must reach, and what pictures of other names must stay below: chance is .1."""
 MATCHER_ROUNDS = 800
-DRAWER: Mapping[str, Any] = {"rounds": 1000, "batch": 32}
+DRAWER: Mapping[str, Any] = {"rounds": 2500, "batch": 32}
 ASKED = 200
 """Names that are drawn, of each kind."""
 
@@ -191,7 +191,7 @@ def named(seeds: int, effort: Effort) -> Result:
         for run, seed in zip(runs, seeds_of(seeds), strict=True):
             made = run.made({**sampling.draw(run.game, len(source), seed, pool=source), "caption": caption})
             own.append(found(matcher, made, caption))
-            other.append(found(matcher, made, caption.roll(1, 0)))  # as if each had been drawn from another's name
+            other.append(found(matcher, made, caption.roll(len(source) // 2, 0)))  # neighbours are alike
             if run is runs[0]:
                 sheet += [real["image"][:16], made[:16]]
         known, ceiling = case == "names of training", found(matcher, real["image"], caption)
