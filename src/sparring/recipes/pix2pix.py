@@ -18,7 +18,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import l1_loss, mse_loss
 
 from sparring.config import UserError
 from sparring.data.clusters import unlabelled
@@ -55,6 +55,8 @@ class Config(Translating):
     """Weight of the objective in the generator's loss; 0 trains on the distance alone."""
     distance: float = 100.0
     """Weight of the mean absolute difference, in units of the data's range of [-1, 1]."""
+    squares: bool = False
+    """Squared differences instead: small things of many colours on plain ground have that ground as their median."""
     generator: Adam = field(default_factory=lambda: Adam(2e-4, 0.5, 0.999))
     """Of the generator."""
     discriminator: Adam = field(default_factory=lambda: Adam(2e-4, 0.5, 0.999))
@@ -91,7 +93,8 @@ class _Pair:
     def generator_loss(self, batch: Batch) -> Loss:
         source, image = batch["source"], batch["image"]
         made = self.generator(source).float()
-        terms = {"distance": self.config.distance * l1_loss(made, image)}
+        apart = mse_loss if self.config.squares else l1_loss
+        terms = {"distance": self.config.distance * apart(made, image)}
         if self.config.adversarial:
             fake = self.scores(source, made)
             real = self.scores(source, image) if self.objective.paired else torch.full_like(fake, torch.nan)
