@@ -68,6 +68,7 @@ CASES = [
     ("text_translation", "tuned", {"data": "prose", "unit": "letters", "source": "cipher:substitution"}),
     ("text_translation", "vigenere", {"data": "prose", "unit": "letters", "source": "cipher:vigenere:3"}),
     ("word_translation", "tuned", {"data": "words", "source": "turned"}),
+    ("text_style", "tuned", {"data": "moods"}),
     ("ae", "tuned", {"data": "digits"}),
     ("ae", "dense", {"data": "digits"}),
     ("ae", "points", {"data": "ring"}),
@@ -90,6 +91,7 @@ CASES = [
     ("classifier", "tuned", {"data": "digits"}),
     ("classifier", "small", {"data": "moving-digits"}),
     ("classifier", "tuned", {"data": "moods"}),
+    ("classifier", "recurrent", {"data": "moods"}),
     ("classifier", "tuned", {"data": "sounds", "labels": "names"}),
     ("melgan", "tuned", {"data": "sounds", "labels": "names"}),
     ("wavegan", "small", {"data": "sounds", "labels": "names"}),
@@ -98,7 +100,7 @@ CASES = [
 ]
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
-    "sequence", "classifier", "text_translation", "word_translation", "vocoder",
+    "sequence", "classifier", "text_translation", "word_translation", "text_style", "vocoder",
 )  # fmt: skip
 
 
@@ -279,6 +281,9 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("stargan", "tuned", {"data": "words", "source": "turned"}, "use the recipe word_translation"),
         ("text_translation", "tuned", {"data": "digits", "source": "inverted"}, "needs texts of two languages"),
         ("word_translation", "tuned", {"data": "words"}, "needs vectors of two languages"),
+        ("text_style", "tuned", {"data": "prose"}, "needs texts of two styles or more"),
+        ("text_style", "tuned", {"data": "digits"}, "positive.txt and negative.txt"),
+        ("classifier", "recurrent", {"data": "digits"}, "only texts have words"),
         ("melgan", "tuned", {"data": "digits"}, "melgan makes sounds"),
         ("wavegan", "small", {"data": "digits"}, "wavegan makes sounds"),
         ("vocoder", "small", {"data": "ring"}, "vocoder makes sounds"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -24,8 +25,12 @@ def numbered(texts: Iterable[Sequence[str]], vocabulary: Sequence[str], length: 
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, length)
 
 
-def written(rows: Tensor, about: About) -> list[str]:
-    """(n, L) int64 -> n texts as a person writes them."""
+def written(rows: Tensor, about: About, instead: Sequence[str] = ()) -> list[str]:
+    """(n, L) int64 -> n texts as a person writes them; unknown words are those of `instead`, place by place."""
     between = "" if about.characters else " "
     words = ["", STRANGE, *about.vocabulary]
-    return [between.join(words[i] for i in row if i) for row in rows.tolist()]
+    found = []
+    for row in rows.tolist():
+        beside = zip_longest(row, instead[: len(row)], fillvalue=STRANGE)
+        found.append(between.join(word if i == UNKNOWN else words[i] for i, word in beside if i))
+    return found
