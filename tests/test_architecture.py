@@ -21,7 +21,7 @@ LAYERS = [
     ["game", "metrics", "runs", "doctor"],
     ["engine"],
     ["duel", "machine", "checkpoint", "sampling", "show", "testing", "report", "restoring", "tiles", "translating"],
-    ["probes", "sheet", "snapshots", "writing"],
+    ["probes", "sheet", "snapshots", "writing", "restyling"],
     ["recipes", "self_supervised"],
     ["judge"],
     ["care"],

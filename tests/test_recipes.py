@@ -281,7 +281,7 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("stargan", "tuned", {"data": "words", "source": "turned"}, "use the recipe word_translation"),
         ("text_translation", "tuned", {"data": "digits", "source": "inverted"}, "needs texts of two languages"),
         ("word_translation", "tuned", {"data": "words"}, "needs vectors of two languages"),
-        ("text_style", "tuned", {"data": "prose"}, "needs texts of two styles or more"),
+        ("text_style", "tuned", {"data": "verses"}, "needs texts of two styles or more"),
         ("text_style", "tuned", {"data": "digits"}, "positive.txt and negative.txt"),
         ("classifier", "recurrent", {"data": "digits"}, "only texts have words"),
         ("melgan", "tuned", {"data": "digits"}, "melgan makes sounds"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -31,6 +30,6 @@ def written(rows: Tensor, about: About, instead: Sequence[str] = ()) -> list[str
     words = ["", STRANGE, *about.vocabulary]
     found = []
     for row in rows.tolist():
-        beside = zip_longest(row, instead[: len(row)], fillvalue=STRANGE)
-        found.append(between.join(word if i == UNKNOWN else words[i] for i, word in beside if i))
+        strange = [*instead[: len(row)], *[STRANGE] * (len(row) - len(instead))]
+        found.append(between.join(strange[k] if i == UNKNOWN else words[i] for k, i in enumerate(row) if i))
     return found

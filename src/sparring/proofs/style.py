@@ -70,7 +70,7 @@ def reviews() -> Reviews:
 @torch.no_grad()
 def read_as(judge: nn.Module, text: Tensor, label: Tensor) -> float:
     """Share of the texts that the judge takes for their label."""
-    return float((torch.cat([judge(part) for part in text.split(1000)]).argmax(1) == label).double().mean())
+    return float((torch.cat([judge(part) for part in torch.split(text, 1000)]).argmax(1) == label).double().mean())
 
 
 def known_runs(made: Tensor, learnt: Tensor) -> float:

@@ -23,20 +23,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, logsigmoid
+from torch import nn
 
 from sparring.average import Average
 from sparring.config import UserError
 from sparring.data.source import About, Source
 from sparring.data.views import domains
-from sparring.data.words import FIRST
-from sparring.game import Batch, Game, Latent, Loss, Player, linear_decay
-from sparring.nn.style import Editor, Rewritten, StyleCritic
-from sparring.objectives import Objective
+from sparring.game import Game, Latent, Player, linear_decay
+from sparring.nn.style import Editor, StyleCritic
 from sparring.optimizers import Adam
-from sparring.translating import fooled, single_scores
+from sparring.restyling import Restyling
+from sparring.translating import single_scores
 
 
 @dataclass(frozen=True)
@@ -88,64 +85,6 @@ class Config:
 PRESETS: Mapping[str, Config] = {"tuned": Config()}
 
 
-@dataclass(frozen=True)
-class _Style:
-    """The losses of an editor and a critic over all styles. A mean is over all places, those without a word too."""
-
-    config: Config
-    objective: Objective
-    styles: int
-    editor: Editor
-    critic: StyleCritic
-
-    def elsewhere(self, own: Tensor) -> Tensor:
-        """(N,) another style than each text has."""
-        return (own + torch.randint(1, self.styles, own.shape, device=own.device)) % self.styles
-
-    def likelihood(self, batch: Batch) -> Loss:
-        text, known = batch["text"], batch["text"] >= FIRST
-        heard = torch.rand(text.shape, device=text.device) < self.config.heard
-        beside = self.editor.beside(self.editor.table[text] * heard[..., None], batch["label"])[known]
-        nats = cross_entropy(self.editor.write(beside, None), text[known] - FIRST, reduction="sum")
-        return Loss({"nats": nats / text.numel()})
-
-    def rewriter(self, batch: Batch) -> Loss:
-        x, own, config = batch["text"], batch["label"], self.config
-        to = self.elsewhere(own)
-        made = self.editor.rewrite(x, to)
-        changed, cycle = (1 - made.kept).sum() / x.numel(), self.back(made, own) / x.numel()
-        table = self.editor.table[x]
-        stays = -logsigmoid(self.editor.keep(self.editor.beside(table, own), table))[x > 0].sum() / x.numel()
-        terms = {
-            "objective": fooled(self.objective, self.critic(made, to)),
-            "changed": config.changed * changed,
-            "cycle": config.cycle * cycle,
-            "identity": config.identity * stays,
-        }
-        return Loss(terms, {"share changed": 1 - made.kept.detach().mean()})
-
-    def back(self, made: Rewritten, own: Tensor) -> Tensor:
-        """Nats of keeping again what was kept, and of writing again what was replaced."""
-        vectors, was = made.vectors(self.editor.table), made.text[made.places]
-        beside = self.editor.beside(vectors, own)[made.places]
-        vectors = vectors[made.places]
-        replaced = made.kept.detach() < 0.5
-        keep = self.editor.keep(beside, vectors)
-        gates = -logsigmoid(torch.where(replaced, -keep, keep)).sum()
-        lost = replaced & (was >= FIRST)
-        words = self.editor.write(beside[lost], vectors[lost])
-        return gates + ((1 - made.kept[lost]) * cross_entropy(words, was[lost] - FIRST, reduction="none")).sum()
-
-    def judge(self, batch: Batch) -> Loss:
-        x, own, strange = batch["text"], batch["label"], self.config.strange
-        to = self.elsewhere(own)
-        real, fake, other = self.critic(torch.cat([x, self.editor.draw(x, to), x]), torch.cat([own, to, to])).chunk(3)
-        refused = (1 - strange) * self.objective.discriminator(real, fake)
-        told = refused + strange * self.objective.discriminator(real, other)
-        watch = {"real score": real, "fake score": fake, "score of another style": other}
-        return Loss({"objective": told.mean()}, {name: scores.detach().mean() for name, scores in watch.items()})
-
-
 def data(config: Config, source: Source) -> Source:
     """Texts of several styles, each beside one that is to be rewritten."""
     about = source.about
@@ -168,7 +107,8 @@ def build(config: Config, about: About) -> Game:
     objective = single_scores(config.objective)
     editor = Editor(words, styles, length, config.width, config.hidden)
     critic = StyleCritic(words, styles, config.critic_width, config.critic_layers)
-    both = _Style(config, objective, styles, editor, critic)
+    weights = config.changed, config.cycle, config.identity
+    both = Restyling(editor, critic, objective, styles, config.heard, config.strange, *weights)
     learner, writer = config.learning.over(editor.parameters()), config.generator.over(editor.parameters())
     judge = config.discriminator.over(critic.parameters())
     turn, early = round(config.likelihood * config.rounds), round(config.early * config.rounds)
