@@ -15,7 +15,8 @@ Sentences keep their length.
     sparring train text_style --data reviews          # a folder: positive.txt and negative.txt, a sentence a line
     sparring translate runs/text_style-reviews-1 mine.txt --label positive
 
-Expected on Yelp's sentences by sentiment: docs/languages.md has what was measured.
+Expected on Yelp's sentences by sentiment, in about a minute: more than three of four are read as the other sentiment
+(`--changed .4`: 87 %, BLEU against the input .47). Swapping words by their odds does as well: docs/languages.md.
 """
 
 from __future__ import annotations
