@@ -141,6 +141,8 @@ def test_a_run_rewrites_the_texts_of_a_user(reviews: Path, capsys: pytest.Captur
     path = Path(capsys.readouterr().out.strip())
     shown = sorted((path / "samples").glob("*.txt"))[-1].read_text().split("\n\n")[0].splitlines()
     assert len(shown) == 3  # as it was, and in both styles
+    assert "coverage" in (told := (path / "events.jsonl").read_text())
+    assert "real scale" not in told  # of a thousand words it would be hundreds, and the doctor would complain
     (reviews.parent / "mine.txt").write_text("the zebra is so bad now\nthe tea is cold\n")
     run = session.load(path)
     assert run.model.game.sample is not None
