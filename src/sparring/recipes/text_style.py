@@ -15,7 +15,7 @@ Sentences keep their length.
     sparring train text_style --data reviews          # a folder: positive.txt and negative.txt, a sentence a line
     sparring translate runs/text_style-reviews-1 mine.txt --label positive
 
-Expected on Yelp's sentences by sentiment, in 69 CPU seconds: 89 to 92 % are read as the other sentiment, at a BLEU of .44
+Expected on Yelp's sentences by sentiment, in 69 CPU seconds: 89 to 92 % read as the other sentiment, at a BLEU of .44
 to .47 against the input. Swapping words by their odds has 86 % at .57, and many edits do not agree: docs/languages.md.
 """
 
