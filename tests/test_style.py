@@ -121,7 +121,7 @@ def test_runs_are_known_and_words_swapped_by_their_odds() -> None:
 def test_a_style_is_learnt_from_texts_alone(reviews: Path) -> None:
     splits = open_data(Data(data=str(reviews)))
     source, test = splits["train"], splits["test"][torch.arange(30)]
-    settings = {"rounds": 240, "batch": 24, "width": 16, "hidden": 16, "critic_width": 16}
+    settings = {"rounds": 180, "batch": 24, "width": 16, "hidden": 16, "critic_width": 16}
     run = played("text_style", None, settings, source, 0)
     assert run.game.sample is not None
     made = run.game.sample(run.modules, {"source": test["text"], "label": 1 - test["label"]})
