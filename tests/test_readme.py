@@ -37,6 +37,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     words = ["moon", "frost", "home", "light", "bright"]
     lines = [" ".join(words[(i * j + j) % 5] for j in range(4)) for i in range(60)]
     (tmp_path / "my_poems.txt").write_text("\n".join(lines))
+    (tmp_path / "my_reviews").mkdir()
+    for mood in ("positive", "negative"):
+        (tmp_path / "my_reviews" / f"{mood}.txt").write_text("\n".join(f"{line} {mood}" for line in lines))
     for i in range(40):
         (tmp_path / "my_sounds" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         tone = torch.sin(torch.arange(1500) * (0.1 + 0.01 * i))

@@ -24,7 +24,7 @@ from tests.cases import CASES, CPU, plan_of
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
 WITHOUT_PENALTIES = (
     "ae", "vae", "vqvae", "vae_gan", "pix2pix", "cyclegan", "cut", "stargan", "superres", "inpaint", "semi_supervised",
-    "sequence", "classifier", "text_translation", "word_translation", "vocoder",
+    "sequence", "classifier", "text_translation", "word_translation", "text_style", "vocoder",
 )  # fmt: skip
 
 
@@ -146,6 +146,9 @@ def test_the_table_names_every_module_and_measured_figures_belong_to_it() -> Non
         ("stargan", "tuned", {"data": "words", "source": "turned"}, "use the recipe word_translation"),
         ("text_translation", "tuned", {"data": "digits", "source": "inverted"}, "needs texts of two languages"),
         ("word_translation", "tuned", {"data": "words"}, "needs vectors of two languages"),
+        ("text_style", "tuned", {"data": "verses"}, "needs texts of two styles or more"),
+        ("text_style", "tuned", {"data": "digits"}, "positive.txt and negative.txt"),
+        ("classifier", "recurrent", {"data": "digits"}, "only texts have words"),
         ("melgan", "tuned", {"data": "digits"}, "melgan makes sounds"),
         ("wavegan", "small", {"data": "digits"}, "wavegan makes sounds"),
         ("vocoder", "small", {"data": "ring"}, "vocoder makes sounds"),

@@ -153,14 +153,14 @@ def translate(arguments: Sequence[str]) -> None:
     ) -> None:
         """Translate your own pictures by a run of pix2pix, cyclegan, cut or stargan, each as a PNG of its name.
 
-        Texts (.txt) by a run of text_translation, each as a text of its name; by a run of word_translation texts of a
-        word each line, behind each the nearest words of the other language.
+        Texts (.txt) by a run of text_translation or text_style, each as a text of its name; by a run of
+        word_translation texts of a word each line, behind each the nearest words of the other language.
 
         Args:
             path: The run's folder, e.g. runs/cyclegan-daisies-1.
             files: Pictures or texts, or folders of them: of the kind that --source named in training.
             out: A folder; none: `translated` in the run's folder, or `translated-CLASS`.
-            label: The domain to go to, for stargan: name or number of a class.
+            label: The domain to go to, for stargan, or the style, for text_style: name or number of a class.
             fit: How another shape is brought to the size that the run was trained at; none is as in training. whole
                 keeps the picture's own size, and goes over it by tiles.
             seed: Of the noise, for generators that have any.
@@ -172,15 +172,15 @@ def translate(arguments: Sequence[str]) -> None:
             raise UserError(f"{path}: the recipe {opened.written.recipe} does not translate; use pix2pix or cyclegan")
         if opened.about.masked:
             raise UserError(f"{path} fills holes, and needs to know where they are: sparring inpaint {path} ...")
+        folder = "translated" + "".join(c if c.isalnum() else "-" for c in f"-{label}" if label)
+        target = Path(out).expanduser() if out else Path(path) / folder
         if opened.about.key in ("text", "point"):
-            return _write_texts(opened, files, Path(out).expanduser() if out else Path(path) / "translated")
+            return _write_texts(opened, files, target, label)
 
         def made(picture: Tensor) -> Tensor:
             return opened.translate(picture[None], seed, label, whole=fit == "whole")[0]
 
-        folder = "translated" + "".join(c if c.isalnum() else "-" for c in f"-{label}" if label)
-        given = _read(files, opened.about.source, fit or opened.written.data.fit)
-        _write(files, given, made, Path(out).expanduser() if out else Path(path) / folder)
+        _write(files, _read(files, opened.about.source, fit or opened.written.data.fit), made, target)
 
     command(run, arguments, "translate")
 
@@ -340,13 +340,13 @@ def _write(
     print(target)
 
 
-def _write_texts(run: Run, files: Sequence[str], target: Path) -> None:
+def _write_texts(run: Run, files: Sequence[str], target: Path, label: str | None) -> None:
     """What each text says, as a .txt of the same name; `UserError` where that would write over one of the `files`."""
     from sparring.data.texts import read_text
 
     def said(text: str) -> str:
         if run.about.key == "text":
-            return run.translate_text(text)
+            return run.translate_text(text, label)
         found = run.dictionary([line.strip() for line in text.splitlines()])
         if not found:
             raise UserError("none of its lines is a word that has a vector")

@@ -154,8 +154,9 @@ class Probes:
             "spread": _spread(few) / max(self.real.spread, 1e-12),
             "nearest": _nearest(few) / max(self.real.nearest, 1e-12),
             "coverage": _covered(made, self.reach, few) / self.covered,
-            "real scale": float(self.learnt.float().std()),
         }
+        if self.learnt.is_floating_point():  # numbers of words have no scale
+            found["real scale"] = float(self.learnt.std())
         if before is not None:
             found["drift"] = float((middle - before).norm()) / scale
         if self.view.bounded:

@@ -39,7 +39,7 @@ from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready, to_int16
-from sparring.data.texts import RUNNING, encoded
+from sparring.data.texts import RUNNING, encoded, parts_of
 from sparring.data.vectors import TURNED
 from sparring.data.views import HALF, view_named, words_of
 from sparring.data.words import FIRST, written
@@ -536,20 +536,26 @@ class Run:
         number = None if label is None else sampling.label_number(self.about, label)
         return self._made(pictures, seed, self.about.source[1:] if whole else None, number)
 
-    def translate_text(self, text: str) -> str:
+    def translate_text(self, text: str, label: str | int | None = None) -> str:
         """A text of the language, or in the cipher, that `--source` named in training; by lines where those were lines.
 
-        `UserError` for runs that translate no texts, and where most of its words are none that the run knows.
+        `label`: the style to write in, by name or number, where a model has several. Words that the run does not know,
+        and leaves as they are, stay the user's. `UserError` for runs that translate no texts, and where most of its
+        words are none that the run knows.
         """
         self._refuse_unless_translating()
         if self.about.key != "text":
             raise UserError(f"{self.path} translates {KINDS[self.about.key].what}, not texts; use text_translation")
-        rows, unit = encoded(text, self.about, self.plan.data.unit), self.plan.data.unit
+        unit = self.plan.data.unit
+        said, rows = parts_of(text, self.about, unit), encoded(text, self.about, unit)
         every = torch.cat([row.flatten() for row in rows]) if rows else torch.zeros(0)
         if not len(every) or float((every >= FIRST).float().mean()) < 0.5:
             known = " ".join(self.about.source_vocabulary[:40])
             raise UserError(f"most of it is not written in what this run was trained to read: {known!r} ...")
-        made = [written(self.translate(row), self.about)[0] for row in rows]
+        made = [
+            written(self.translate(row, label=label), self.about, instead=words)[0]
+            for row, words in zip(rows, said, strict=True)
+        ]
         return "".join(made) if unit in RUNNING else "\n".join(made)
 
     def dictionary(self, words: Sequence[str], most: int = 3) -> dict[str, list[str]]:

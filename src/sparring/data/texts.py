@@ -83,15 +83,19 @@ def _files(path: Path) -> dict[str, Path]:
     return {file.relative_to(path).with_suffix("").as_posix(): file for file in found}
 
 
-def encoded(text: str, about: About, unit: str) -> list[Tensor]:
-    """A text to be translated, as rows of (1, L): its lines, or windows of which the last may be shorter.
+def parts_of(text: str, about: About, unit: str) -> list[list[str]]:
+    """A text to be translated: the words of its lines, or windows of which the last may be shorter.
 
-    `about` is that of the training data; the words are those of its sources. `unit` is the one they were read by:
-    `auto` is words or characters, as they were; a secret of letters is read as it stands.
+    `about` is that of the training data. `unit` is the one they were read by: `auto` is words or characters, as they
+    were; a secret of letters is read as it stands.
     """
     unit = {"auto": "characters" if about.characters else "words", "letters": "symbols"}.get(unit, unit)
-    lines = _lines(text, unit, about.source[0], rest=True)
-    return [numbered([line], about.source_vocabulary, len(line)) for line in lines]
+    return _lines(text, unit, about.source[0], rest=True)
+
+
+def encoded(text: str, about: About, unit: str) -> list[Tensor]:
+    """The same as rows of (1, L), numbers of the words of the sources that `about` has."""
+    return [numbered([line], about.source_vocabulary, len(line)) for line in parts_of(text, about, unit)]
 
 
 def _refuse_settings_of_pictures(settings: Data) -> None:

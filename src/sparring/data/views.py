@@ -215,9 +215,10 @@ def words_of(split: Source) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def domains(source: Source, seed: int = 0) -> Source:
-    """Pictures of several classes, each beside another picture of any class to be translated from."""
+    """Pictures or texts of several classes, each beside another one of any class to be translated from."""
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
-    return Together(_described(source.about, source.about.shape, "domains", False), source, source, order)
+    about = _described(source.about, source.about.shape, "domains", False)
+    return Together(replace(about, source_vocabulary=about.vocabulary), source, source, order)
 
 
 def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:

@@ -24,8 +24,12 @@ def numbered(texts: Iterable[Sequence[str]], vocabulary: Sequence[str], length: 
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, length)
 
 
-def written(rows: Tensor, about: About) -> list[str]:
-    """(n, L) int64 -> n texts as a person writes them."""
+def written(rows: Tensor, about: About, instead: Sequence[str] = ()) -> list[str]:
+    """(n, L) int64 -> n texts as a person writes them; unknown words are those of `instead`, place by place."""
     between = "" if about.characters else " "
     words = ["", STRANGE, *about.vocabulary]
-    return [between.join(words[i] for i in row if i) for row in rows.tolist()]
+    found = []
+    for row in rows.tolist():
+        strange = [*instead[: len(row)], *[STRANGE] * (len(row) - len(instead))]
+        found.append(between.join(strange[k] if i == UNKNOWN else words[i] for k, i in enumerate(row) if i))
+    return found

@@ -181,6 +181,28 @@ class TextClassifier(nn.Module):
         return out
 
 
+class RecurrentClassifier(nn.Module):
+    """The same of a recurrent layer that reads both ways: the mean and the largest of its states over all words."""
+
+    def __init__(self, words: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words + 2, 4 * width, padding_idx=0)
+        self.body = nn.GRU(4 * width, 4 * width, batch_first=True, bidirectional=True)
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(16 * width, classes)
+
+    def features(self, text: Tensor) -> Tensor:
+        """As the class says."""
+        states, there = self.body(self.dropout(self.embedding(text)))[0], (text > 0)[..., None]
+        mean = (states * there).sum(1) / there.sum(1).clamp(min=1)
+        return torch.cat([mean, states.masked_fill(~there, -1.0).amax(1)], 1)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """As the class says."""
+        out: Tensor = self.head(self.dropout(self.features(text)))
+        return out
+
+
 class Baseline(nn.Module):
     """What reward is usual at each place: a moving average, which draws nothing from the reward's gradient."""
 

@@ -112,6 +112,9 @@ PROOFS: Mapping[str, Entry] = {
     "rotation": Entry(
         "languages:rotation", "words whose vectors were turned", ("word_translation",), "3 min", ("brown",)
     ),
+    "sentiment": Entry(
+        "style:sentiment", "reviews rewritten in the other sentiment", ("text_style",), "8 min", ("yelp-sentiment",)
+    ),
     "spoken-digits": Entry(
         "speech:spoken_digits", "spoken digits by class, heard by a judge", ("melgan",), "12 min", _SPEECH
     ),

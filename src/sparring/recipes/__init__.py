@@ -44,6 +44,7 @@ RECIPES: Mapping[str, Entry] = {
     "cut": Entry("Park et al. 2020", "the same one way only, by comparing places; half the networks"),
     "stargan": Entry("Choi et al. 2018", "between any of many domains, by one translator"),
     "text_translation": Entry("Gomez et al. 2018", "deciphers texts, or translates symbol by symbol, without pairs"),
+    "text_style": Entry("Shen et al. 2017; Wu et al. 2019", "sentences rewritten in another style, without pairs"),
     "word_translation": Entry("Conneau et al. 2018", "a dictionary from the vectors of words of two languages alone"),
     "superres": Entry("Ledig et al. 2017; Wang et al. 2018", "large pictures from small ones"),
     "inpaint": Entry("Pathak et al. 2016; Yu et al. 2019", "what is missing in a picture, made from the rest"),
