@@ -1,0 +1,83 @@
+"""Trained models for elsewhere: one file for this package, ONNX, a web page, a repository on the Hub.
+
+Averaged weights where there are averages. What is exported as a graph is compared with the live network first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from sparring import weights
+from sparring.config import to_json
+from sparring.files import replacing
+from sparring.machine import isolated
+from sparring.runs import How, now
+from sparring.session import Run
+
+
+class Exported(NamedTuple):
+    """What was written, and what is to be said of it."""
+
+    path: Path
+    told: tuple[str, ...]
+
+
+def facts_of(run: Run) -> weights.Facts:
+    """What a file made of this run says of itself."""
+    if run.shipped is not None:
+        return run.shipped[1]
+    model = run.model
+    how = How(seed=run.plan.how.seed, device=run.plan.how.device, precision=run.machine.precision)
+    how = replace(how, threads=run.plan.how.threads, minutes=run.plan.how.minutes)
+    return weights.Facts(
+        format=weights.FORMAT,
+        sha256="",
+        round=model.round,
+        averaged=model.averaged,
+        torch=torch.__version__,
+        made=now(),
+        run=weights.nameless(run.written, how),
+    )
+
+
+def safetensors(run: Run, path: Path) -> Exported:
+    """One file that `sparring.load` opens."""
+    weights.write(path, run.model.modules, facts_of(run))
+    kind = "averaged" if run.model.averaged else "live"
+    return Exported(path, (f"{kind} weights of round {run.model.round:,}",))
+
+
+def onnx(run: Run, path: Path) -> Exported:
+    """One ONNX file, compared with the live network."""
+    from sparring.export import graph
+    from sparring.export.network import network_of
+
+    with isolated():
+        network = network_of(run)
+        data = graph.told(graph.traced(network), network, to_json(facts_of(run)))
+        worst = graph.difference(data, network)
+    with replacing(path) as file:
+        file.write(data)
+    takes = ", ".join(f"{name} {('rows', *shape)}".replace("'", "") for name, shape in network.inputs.items())
+    checked = f"differs from the live network by at most {worst:.1e} ({graph.BOUND:g} is allowed)"
+    return Exported(path, (f"takes {takes}; {checked}", *network.notes))
+
+
+TARGETS: Mapping[str, tuple[str, Callable[[Run, Path], Exported]]] = {
+    "safetensors": ("model.safetensors", safetensors),
+    "onnx": ("model.onnx", onnx),
+}
+"""What a run is exported to: the file's usual name, and who writes it."""
+
+
+def export(run: Run, to: str, out: Path | None = None) -> Exported:
+    """Write `run` to `out` (none: in the run's folder). Raises `UserError` for what this recipe cannot be."""
+    from sparring.config import resolve
+
+    name, write = resolve(to, TARGETS, "to")
+    return write(run, out if out is not None else run.place / name)
