@@ -68,9 +68,27 @@ def onnx(run: Run, path: Path) -> Exported:
     return Exported(path, (f"takes {takes}; {checked}", *network.notes))
 
 
+def html(run: Run, path: Path) -> Exported:
+    """One page that runs the generator where it is opened, offline."""
+    from sparring.export import graph, page
+    from sparring.export.network import network_of
+
+    with isolated():
+        network = network_of(run)
+        page.refuse(network)
+        data = graph.traced(network)
+        worst = graph.difference(data, network)
+        text = page.filled(data, network, facts_of(run))
+    with replacing(path) as file:
+        file.write(text.encode())
+    told = f"its graph differs from the live network by at most {worst:.1e}; the page checks itself where it is opened"
+    return Exported(path, (f"{len(text) / 2**20:.1f} MB; {told}", *network.notes))
+
+
 TARGETS: Mapping[str, tuple[str, Callable[[Run, Path], Exported]]] = {
     "safetensors": ("model.safetensors", safetensors),
     "onnx": ("model.onnx", onnx),
+    "html": ("model.html", html),
 }
 """What a run is exported to: the file's usual name, and who writes it."""
 
