@@ -2,7 +2,11 @@
 
 import functools
 import json
+import re
+import shutil
 import struct
+import subprocess
+import types
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,11 @@ from safetensors.torch import load_file, save_file
 
 import sparring
 from sparring import UserError, checkpoint, cli, recipes, sampling, session, weights
+from sparring.data import open_data
 from sparring.data.kinds import KINDS
 from sparring.data.words import FIRST
-from sparring.export import export, graph, network
+from sparring.export import card, export, facts_of, graph, hub, network, page
+from sparring.export.hub import Model
 from sparring.runs import write_config
 from tests.test_recipes import CASES, job_of, pictures, plan_of, play
 
@@ -26,18 +32,20 @@ for case in CASES:
     BY_RECIPE.setdefault(recipe, (preset, data))
 SLOW = {"vqvae"}  # its graph unrolls every code of a picture: half a minute
 OF_TWO_DOMAINS = ("stargan", "paper", {"data": "digits", "source": "inverted"})
+OF_PICTURES = ("pacgan", "pictures", {"data": "digits"})
 OF_SOUNDS = ("classifier", "tuned", {"data": "sounds", "labels": "names"})
 EXPORTED = [
     pytest.param(name, *of, marks=[pytest.mark.long] if name in SLOW else [], id=name)
     for name, of in BY_RECIPE.items()
     if name not in network.REFUSED
-] + [pytest.param(*OF_TWO_DOMAINS, id="stargan-two-domains")]
+] + [pytest.param(*OF_TWO_DOMAINS, id="stargan-two-domains"), pytest.param(*OF_PICTURES, id="pacgan-pictures")]
 
 
 @pytest.fixture
 def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batch-norm statistics of averaged weights from fewer samples than usual: these tests compare, and judge not."""
+    """Batch-norm statistics of averaged weights, and directions, from fewer samples: these tests compare only."""
     monkeypatch.setattr(session.sampling, "for_sampling", functools.partial(sampling.for_sampling, latents=16))
+    monkeypatch.setattr(page, "TRIED", 20)
 
 
 def run_of(
@@ -80,9 +88,25 @@ def everything(run: sparring.Run) -> dict[str, torch.Tensor]:
     return found
 
 
+def in_node(made: Path) -> float | None:
+    """How far a page's model is from PyTorch, by the page's own interpreter; none where there is no node to run it."""
+    node = shutil.which("node")
+    if node is None:
+        return None
+    interpreter = Path(page.__file__).with_name("interpret.js")
+    command = [node, str(Path(__file__).with_name("interpret_page.js")), str(interpreter), str(made)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return float(json.loads(done.stdout)["worst"])
+
+
+def shows_pictures(run: sparring.Run) -> bool:
+    return run.about.key == "image" and not run.about.hop and run.model.game.sample is not None
+
+
 @pytest.mark.usefixtures("few_latents")
 @pytest.mark.parametrize(("recipe", "preset", "data"), [p for p in EXPORTED if p.id not in SLOW])
-def test_a_model_file_is_the_run_and_onnx_is_near(
+def test_a_model_file_is_the_run_and_graphs_are_near(
     recipe: str, preset: str, data: dict[str, Any], pictures: Path, tmp_path: Path
 ) -> None:
     run = run_of(recipe, preset, data, pictures, tmp_path / "run")
@@ -94,7 +118,11 @@ def test_a_model_file_is_the_run_and_onnx_is_near(
         for key, value in module.state_dict().items():
             assert torch.equal(value, again.model.modules[name].state_dict()[key]), f"{name}/{key}"
     made = network.network_of(again)
-    assert graph.difference(graph.told(graph.traced(made), made, {}), made) <= graph.BOUND
+    data_of = graph.traced(made)
+    assert graph.difference(graph.told(data_of, made, {}), made) <= graph.BOUND
+    if shows_pictures(run):
+        (tmp_path / "page.html").write_text(page.filled(data_of, made, facts_of(run)))
+        assert (in_node(tmp_path / "page.html") or 0.0) <= graph.BOUND
 
 
 @pytest.mark.long
@@ -299,3 +327,139 @@ def test_folders_are_cut_off_and_nothing_else() -> None:
         ("mnist", "mnist"),
     ):
         assert weights.bare(text) == left
+
+
+@pytest.mark.usefixtures("few_latents")
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (("mlp", "tuned", {"data": "ring"}), "these are points"),
+        (("video", "tuned", {"data": "moving-digits"}), "these are clips"),
+        (("wavegan", *BY_RECIPE["wavegan"]), "these are sounds"),
+        (("melgan", *BY_RECIPE["melgan"]), "spectrograms of sounds"),
+        (("text_translation", *BY_RECIPE["text_translation"]), "these are texts"),
+        (("classifier", "tuned", {"data": "digits"}), "a classifier makes no pictures"),
+    ],
+    ids=lambda v: v[0] if isinstance(v, tuple) else "",
+)
+def test_what_a_page_cannot_show_is_refused(
+    case: tuple[str, str, dict[str, Any]], message: str, pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"--to html: .*{message}"):
+        export(run_of(*case, pictures, tmp_path / "run"), "html")
+    assert not list((tmp_path / "run").glob("*.html"))
+
+
+def in_chromium(file: Path) -> str:
+    """The page as it is once its scripts have run, with no network to reach."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("there is no Chromium to open the page")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--proxy-server=127.0.0.1:9", "--virtual-time-budget=20000"]
+    command = [browser, *flags, f"--user-data-dir={file.parent / 'profile'}", "--dump-dom", file.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120).stdout
+
+
+@pytest.mark.usefixtures("few_latents")
+@pytest.mark.parametrize("recipe", ["cdcgan", "text_to_image", "stargan", "inpaint"])
+def test_a_page_runs_offline_in_a_browser(recipe: str, pictures: Path, tmp_path: Path) -> None:
+    run = run_of(recipe, *BY_RECIPE[recipe], pictures, tmp_path / "run")
+    dom = in_chromium(export(run, "html").path)
+    found = re.search(r'<html[^>]*data-difference="([^"]+)"', dom)
+    assert found, dom[:2000]
+    assert float(found[1]) <= graph.BOUND
+    assert 'class="good"' in dom
+    assert re.search(r'id="took"[^>]*>\d+ ms', dom)
+    if recipe == "cdcgan":
+        assert dom.count('type="range"') >= 9  # directions, variety, and the brush that it hides
+        assert dom.count('aria-pressed="') == 11  # ten classes and none
+
+
+def test_a_page_names_no_other_place_and_holds_forged_names_as_text(file: Path, tmp_path: Path) -> None:
+    evil = "</script><script>document.title='x'</script>{{code}}{{told}}"
+    forged = rewritten(file, tmp_path / "forged.safetensors", run__about__classes=[evil, *"123456789"])
+    text = export(sparring.load(forged), "html", tmp_path / "page.html").path.read_text()
+    assert text.count("</script>") == 2
+    assert evil not in text
+    addresses = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+", re.sub(r'<script id="told".*?</script>', "", text)))
+    assert not addresses
+    assert "default-src 'none'" in text
+
+
+def test_the_interpreter_knows_its_own_table() -> None:
+    known = page.operations()
+    assert {"Gemm", "Conv", "ConvTranspose", "Resize", "Identity", "ReduceL2", "CumSum", "Where"} <= known
+    assert len(known) > 60
+
+
+class Standing:
+    """Stands in for the Hub: keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, bool]] = []
+        self.files: dict[str, bytes] = {}
+
+    def create_repo(self, repo_id: str, private: bool, exist_ok: bool) -> None:
+        assert exist_ok
+        self.made.append((repo_id, private))
+
+    def upload_folder(self, repo_id: str, folder_path: str) -> None:
+        self.files = {p.name: p.read_bytes() for p in Path(folder_path).iterdir()}
+
+
+def test_the_three_verbs_of_the_hub(run: sparring.Run, tmp_path: Path) -> None:
+    folder = Model(run).save_pretrained(tmp_path / "mine", licence="cc-by-4.0")
+    names = {"README.md", "config.json", "model.safetensors", "samples.png", "neighbours.png"}
+    assert {p.name for p in folder.iterdir()} == names
+    again = Model.from_pretrained(str(folder))
+    assert torch.equal(again.run.sample(5), run.sample(5))
+    told = (folder / "README.md").read_text()
+    for words in ("cc-by-4.0", "## Limits", "## Scores", "Mirza and Osindero 2014", "digits", "Classes: 0, 1"):
+        assert words in told
+    there = Standing()
+    assert Model(run).push_to_hub("me/mine", api=there) == "https://huggingface.co/me/mine"
+    assert (there.made, set(there.files)) == ([("me/mine", True)], names)
+    with pytest.raises(UserError, match="my-name/my-model"):
+        Model(run).push_to_hub("mine", api=there)
+    with pytest.raises(UserError, match=r"holds no model.safetensors"):
+        Model.from_pretrained(str(tmp_path))
+
+
+def test_the_card_tells_scores_with_errors_and_holds_names_as_text(run: sparring.Run, tmp_path: Path) -> None:
+    assert "Nobody has judged it" in card.card(run, facts_of(run), {}, None)
+    metrics = {"frechet distance": {"value": 3.25, "se": 0.5, "floor": 1.5}, "copies": {"value": 0.0}}
+    result = {
+        "round": 4,
+        "samples": 100,
+        "seed": 1,
+        "reference": {"data": "digits|`", "split": "test"},
+        "metrics": metrics,
+    }
+    (run.path / "evaluation.json").write_text(json.dumps(result))
+    told = card.card(run, facts_of(run), {}, None)
+    (run.path / "evaluation.json").unlink()
+    assert "| frechet distance | 3.25 | 0.5 | 1.5 |" in told
+    assert "digits\\|\\`" in told
+    assert "was not measured" not in told
+
+
+def test_the_nearest_training_pictures_are_found(run: sparring.Run) -> None:
+    source = recipes.find("cdcgan").data(run.plan.model, open_data(run.plan.data)["train"])
+    own = source[torch.tensor([3, 700, 11])]["image"]
+    assert torch.equal(hub.nearest(own, run), own)
+
+
+def test_directions_are_where_pictures_change_most() -> None:
+    class Two(torch.nn.Module):
+        def forward(self, latent: torch.Tensor) -> torch.Tensor:
+            """Pictures of 2x2 that hang on two of five latents, three times as much on the one."""
+            strong, weak = latent[:, 1] + latent[:, 2], latent[:, 4]
+            return torch.stack([3 * strong, weak, 0 * weak, 0 * weak], 1).view(-1, 1, 2, 2)
+
+    game = types.SimpleNamespace(draw=lambda n, chance: {"latent": torch.randn(n, 5, generator=chance)}, sample=len)
+    made = network.Network(Two(), {"latent": (5,)}, "image", None, game)  # type: ignore[arg-type]
+    rows = torch.tensor(page.directions(made))
+    assert rows.shape[1] == 5
+    torch.testing.assert_close(rows[:2].norm(dim=1), torch.ones(2), atol=1e-5, rtol=0)
+    assert float((rows[0] * torch.tensor([0, 1, 1, 0, 0]) / 2**0.5).sum().abs()) > 0.98
+    assert float(rows[1, 4].abs()) > 0.9

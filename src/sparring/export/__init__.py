@@ -45,14 +45,14 @@ def facts_of(run: Run) -> weights.Facts:
     )
 
 
-def safetensors(run: Run, path: Path) -> Exported:
+def to_safetensors(run: Run, path: Path) -> Exported:
     """One file that `sparring.load` opens."""
     weights.write(path, run.model.modules, facts_of(run))
     kind = "averaged" if run.model.averaged else "live"
     return Exported(path, (f"{kind} weights of round {run.model.round:,}",))
 
 
-def onnx(run: Run, path: Path) -> Exported:
+def to_onnx(run: Run, path: Path) -> Exported:
     """One ONNX file, compared with the live network."""
     from sparring.export import graph
     from sparring.export.network import network_of
@@ -68,7 +68,7 @@ def onnx(run: Run, path: Path) -> Exported:
     return Exported(path, (f"takes {takes}; {checked}", *network.notes))
 
 
-def html(run: Run, path: Path) -> Exported:
+def to_html(run: Run, path: Path) -> Exported:
     """One page that runs the generator where it is opened, offline."""
     from sparring.export import graph, page
     from sparring.export.network import network_of
@@ -85,10 +85,19 @@ def html(run: Run, path: Path) -> Exported:
     return Exported(path, (f"{len(text) / 2**20:.1f} MB; {told}", *network.notes))
 
 
+def to_hub(run: Run, path: Path) -> Exported:
+    """A folder as a repository on the Hub: weights, configuration, a card."""
+    from sparring.export.hub import Model
+
+    folder = Model(run).save_pretrained(path)
+    return Exported(folder, (f"{', '.join(sorted(p.name for p in folder.iterdir()))}",))
+
+
 TARGETS: Mapping[str, tuple[str, Callable[[Run, Path], Exported]]] = {
-    "safetensors": ("model.safetensors", safetensors),
-    "onnx": ("model.onnx", onnx),
-    "html": ("model.html", html),
+    "safetensors": ("model.safetensors", to_safetensors),
+    "onnx": ("model.onnx", to_onnx),
+    "html": ("model.html", to_html),
+    "hub": ("hub", to_hub),
 }
 """What a run is exported to: the file's usual name, and who writes it."""
 

@@ -48,7 +48,10 @@ class Network:
         chance, drawn = torch.Generator().manual_seed(seed), {}
         if self.game.draw is not None and self.game.sample is not None:
             drawn = self.game.draw(n, chance)
-        return {name: drawn.get(name, self._noise(name, (n, *shape), chance)) for name, shape in self.inputs.items()}
+        return {
+            name: drawn[name] if name in drawn else self._noise(name, (n, *shape), chance)
+            for name, shape in self.inputs.items()
+        }
 
     def _noise(self, name: str, shape: tuple[int, ...], chance: torch.Generator) -> Tensor:
         known = len(self.about.source_vocabulary) if name == "source" else len(self.about.vocabulary)

@@ -4,8 +4,8 @@ if (typeof document !== "undefined") (() => {
   const SAY = {
     en: {
       starting: "starting …", good: "runs here, and gives what PyTorch gave: at most {0} apart", bad: "does not give what PyTorch gave: {0} apart",
-      source: "From this", made: "made of it", again: "Another", save: "Save", seed: "seed", class: "Class", caption: "In words", directions: "What changes most",
-      level: "All to the middle", others: "Others", variety: "variety", direction: "way {0}", group: "group", open: "Open a picture", clear: "Clear",
+      source: "From this", made: "Made of it", again: "Another", save: "Save", seed: "seed", class: "Class", caption: "In words", directions: "What changes most",
+      level: "All to the middle", others: "Others", variety: "variety", direction: "direction {0}", group: "group", open: "Open a picture", clear: "Clear",
       draw: "Draw, open a picture, or drop one here.", hole: "Draw over what is to be filled.", ms: "{0} ms in this browser", none: "as it comes",
       about: "{0} trained on {1}, round {2}; exported by sparring {3}.", private: "Nothing is loaded and nothing is sent: all of it happens in this page.", words: "It knows: {0}",
     },
@@ -67,7 +67,7 @@ if (typeof document !== "undefined") (() => {
     const box = byId("others"), mine = ++queue;
     box.textContent = "";
     const next = (i) => {
-      if (mine !== queue || i > 16) return;
+      if (mine !== queue || i > 12) return;
       const seed = (state.seed * 31 + i * 7919) % 4294967296, canvas = document.createElement("canvas"), button = document.createElement("button");
       paint(canvas, run(graph, inputsOf(seed, false)).v, told.shape);
       button.type = "button"; button.setAttribute("aria-label", `${say("seed")} ${seed}`); button.append(canvas);
@@ -105,9 +105,13 @@ if (typeof document !== "undefined") (() => {
     }));
   }
 
-  function blank() {  // a source to begin with: that of the check, or what is known all around a hole
-    const all = told.check.inputs.source.v, n = size(of);
-    state.source = Float32Array.from(all.slice(0, n));
+  function blank() {  // a source to begin with: a ring, or a slope with a hole
+    const [channels, height, width] = of, area = height * width;
+    state.source = Float32Array.from({ length: channels * area }, (_, at) => {
+      const c = Math.floor(at / area), y = Math.floor((at % area) / width) / height - 0.5, x = (at % width) / width - 0.5, r = Math.hypot(x, y);
+      if (told.masked) return c === channels - 1 ? (r < 0.18 ? 1 : -1) : x + y * (1 - c);
+      return Math.abs(r - 0.3) < Math.max(0.04, 0.7 / width) ? 1 : -1;
+    });
   }
   function sourceShape() { return told.masked ? [of[0] - 1, of[1], of[2]] : of; }
   function repaint() { paint(byId("source"), state.source, sourceShape(), told.masked); later(); }
