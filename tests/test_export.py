@@ -2,6 +2,7 @@
 
 import functools
 import json
+import random
 import re
 import shutil
 import struct
@@ -22,6 +23,7 @@ from sparring.data.words import FIRST
 from sparring.export import card, export, facts_of, graph, hub, network, page
 from sparring.export.hub import Model
 from sparring.runs import write_config
+from tests.test_kill import TRAIN, kill_at_a_random_moment
 from tests.test_recipes import CASES, job_of, pictures, plan_of, play
 
 __all__ = ["pictures"]  # a fixture
@@ -463,3 +465,37 @@ def test_directions_are_where_pictures_change_most() -> None:
     torch.testing.assert_close(rows[:2].norm(dim=1), torch.ones(2), atol=1e-5, rtol=0)
     assert float((rows[0] * torch.tensor([0, 1, 1, 0, 0]) / 2**0.5).sum().abs()) > 0.98
     assert float(rows[1, 4].abs()) > 0.9
+
+
+def test_a_run_killed_in_the_middle_is_exported_as_far_as_it_came(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "killed"
+    kill_at_a_random_moment([*TRAIN, "--name", "killed"], tmp_path, folder, random.Random(0))
+    kept = [int(p.name[:8]) for p in checkpoint.listed(folder / "checkpoints")]
+    assert kept
+    assert kept[-1] < 600, "the kill came too late to prove anything"
+    done = export(sparring.load(folder), "safetensors")
+    assert f"round {kept[-1]:,}" in done.told[0]
+    opened = sparring.load(done.path)
+    assert opened.model.round == kept[-1]
+    assert torch.equal(opened.sample(4), sparring.load(folder).sample(4))
+
+
+def test_without_a_good_checkpoint_the_reason_is_told(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of("cdcgan", "tuned", {"data": "digits"}, pictures, tmp_path / "run", rounds=2)
+    [only] = checkpoint.listed(run.path / "checkpoints")
+    data = bytearray(only.read_bytes())
+    data[-1] ^= 1
+    only.write_bytes(data)
+    assert cli.main(["export", str(run.path)]) == 2
+    assert "none of its 1 checkpoint(s) can be read" in capsys.readouterr().err
+    only.unlink()
+    assert cli.main(["export", str(run.path)]) == 2
+    assert "has no checkpoint yet" in capsys.readouterr().err
+    assert not list(run.path.glob("model*"))
+
+
+def test_there_is_a_node_for_the_pages_of_all_recipes() -> None:
+    if shutil.which("node") is None:
+        pytest.skip("there is no node: pages are checked in Chromium alone, where that is")
