@@ -23,10 +23,9 @@ from sparring.data.words import FIRST
 from sparring.export import card, export, facts_of, graph, hub, network, page
 from sparring.export.hub import Model
 from sparring.runs import write_config
+from tests.cases import CASES, plan_of
 from tests.test_kill import TRAIN, kill_at_a_random_moment
-from tests.test_recipes import CASES, job_of, pictures, plan_of, play
-
-__all__ = ["pictures"]  # a fixture
+from tests.test_recipes import job_of, play
 
 BY_RECIPE: dict[str, Any] = {}
 for case in CASES:

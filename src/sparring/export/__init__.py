@@ -32,8 +32,7 @@ def facts_of(run: Run) -> weights.Facts:
     if run.shipped is not None:
         return run.shipped[1]
     model = run.model
-    how = How(seed=run.plan.how.seed, device=run.plan.how.device, precision=run.machine.precision)
-    how = replace(how, threads=run.plan.how.threads, minutes=run.plan.how.minutes)
+    how = replace(run.plan.how, precision=run.machine.precision, name=None, runs=How.runs)
     return weights.Facts(
         format=weights.FORMAT,
         sha256="",
