@@ -1,6 +1,7 @@
 """Every recipe exported: bitwise the same from its model file, within 1e-4 as ONNX, or refused for a stated reason."""
 
 import functools
+import hashlib
 import json
 import random
 import re
@@ -17,7 +18,6 @@ from safetensors.torch import load_file, save_file
 
 import sparring
 from sparring import UserError, checkpoint, cli, recipes, sampling, session, weights
-from sparring.data import open_data
 from sparring.data.kinds import KINDS
 from sparring.data.words import FIRST
 from sparring.export import card, export, facts_of, graph, hub, network, page
@@ -188,7 +188,10 @@ def test_the_command_line_writes_and_uses_it(
     assert told.out.split() == [str(tmp_path / "digits.safetensors"), str(tmp_path / "d.onnx")]
     assert cli.main(["sample", str(tmp_path / "digits.safetensors"), "--n", "4", "--label", "3"]) == 0
     assert (tmp_path / "digits" / "samples-seed0-3.png").is_file()
+    assert cli.main(["export", str(run.path), "--to", "hub", "--licence", "mit", "-o", str(tmp_path / "repo")]) == 0
+    assert 'license: "mit"' in (tmp_path / "repo" / "README.md").read_text()
     for words, message in (
+        (["export", "digits.safetensors", "--push", "me/mine"], "belong to --to hub"),
         (["evaluate", "digits.safetensors"], "is not a run"),
         (["report", "digits.safetensors"], "is not a run"),
         (["resume", "digits.safetensors"], "resume the run"),
@@ -445,9 +448,51 @@ def test_the_card_tells_scores_with_errors_and_holds_names_as_text(run: sparring
 
 
 def test_the_nearest_training_pictures_are_found(run: sparring.Run) -> None:
-    source = recipes.find("cdcgan").data(run.plan.model, open_data(run.plan.data)["train"])
+    source = hub.learnt_from(run)
+    assert source is not None
     own = source[torch.tensor([3, 700, 11])]["image"]
-    assert torch.equal(hub.nearest(own, run), own)
+    assert torch.equal(hub.nearest(own, source), own)
+
+
+def test_a_forged_run_folder_runs_nothing_and_shows_nothing_of_mine(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of("dcgan", "classic64", {"data": "pictures", "color": "rgb"}, pictures, tmp_path / "run")
+    mine, ran, trap = tmp_path / "mine", tmp_path / "ran", tmp_path / "trap.py"
+    shutil.copytree(pictures, mine)
+    (mine / "0.png").unlink()  # other pictures than those that it learnt from
+    trap.write_text(f"open({str(ran)!r}, 'w').close()\nrecipe = objective = data = None\n")
+    config = run.path / "config.json"
+    told = json.loads(config.read_text())
+    forged = {**told, "data": {**told["data"], "data": str(mine)}, "model": {**told["model"], "objective": f"{trap}:x"}}
+    config.write_text(json.dumps(forged))
+    folder = export(sparring.load(run.path), "hub").path
+    assert {p.name for p in folder.iterdir()} == {*hub.FILES, "samples.png"}
+    config.write_text(json.dumps({**told, "recipe": f"{trap}:recipe"}))
+    assert cli.main(["export", str(run.path)]) == 2
+    assert "is code outside the package" in capsys.readouterr().err
+    config.write_text(json.dumps(told))
+    shutil.rmtree(folder)
+    folder.symlink_to(mine, target_is_directory=True)
+    assert cli.main(["export", str(run.path), "--to", "hub"]) == 2
+    assert "is a link" in capsys.readouterr().err
+    assert not (mine / "README.md").exists()
+    [only] = checkpoint.listed(run.path / "checkpoints")
+    torch.save({"x": Trap(str(ran))}, only)
+    only.rename(only.with_name(f"00000000-{hashlib.sha256(only.read_bytes()).hexdigest()[:16]}.safetensors"))
+    assert cli.main(["export", str(run.path)]) == 2
+    assert "not a safetensors file" in capsys.readouterr().err
+    assert not ran.exists()
+
+
+class Trap:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (open, (self.path, "w"))
 
 
 def test_directions_are_where_pictures_change_most() -> None:

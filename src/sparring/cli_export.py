@@ -49,10 +49,12 @@ def export(arguments: Sequence[str]) -> None:
         if to != "hub" and (push or licence or public):
             raise UserError("--push, --licence and --public belong to --to hub")
         if to == "hub" and (push or licence):
+            from sparring.export import free
             from sparring.export.hub import Model
 
             model = Model(opened)
-            print(model.save_pretrained(place or opened.place / "hub", licence))
+            if not push or place:
+                print(model.save_pretrained(place or free(opened.place / "hub"), licence))
             if push:
                 print(model.push_to_hub(push, not public, licence))
             return

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from sparring import weights
-from sparring.config import to_json
+from sparring.config import UserError, resolve, to_json
 from sparring.files import replacing
 from sparring.machine import isolated
 from sparring.runs import How, now
@@ -103,7 +103,12 @@ TARGETS: Mapping[str, tuple[str, Callable[[Run, Path], Exported]]] = {
 
 def export(run: Run, to: str, out: Path | None = None) -> Exported:
     """Write `run` to `out` (none: in the run's folder). Raises `UserError` for what this recipe cannot be."""
-    from sparring.config import resolve
-
     name, write = resolve(to, TARGETS, "to")
-    return write(run, out if out is not None else run.place / name)
+    return write(run, out if out is not None else free(run.place / name))
+
+
+def free(place: Path) -> Path:
+    """The place itself. `UserError` for a link, which in a run from elsewhere may lead anywhere."""
+    if place.is_symlink():
+        raise UserError(f"{place} is a link; name another place with --out")
+    return place

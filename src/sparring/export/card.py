@@ -26,6 +26,8 @@ def plain(text: Any) -> str:
 def scores(run: Run) -> Mapping[str, Any]:
     """The run's own evaluation; empty where there is none."""
     name = "evaluation.json" if run.checkpoint == "final" else "evaluation-best.json"
+    if (run.path / name).is_symlink():
+        return {}
     try:
         told = json.loads((run.path / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring import show, weights
+from sparring import recipes, show, weights
 from sparring.config import UserError, to_json
+from sparring.data import Source, open_data
 from sparring.data.kinds import KINDS, ready
 from sparring.export.card import card
 from sparring.files import replacing
@@ -88,29 +89,33 @@ def _write(path: Path, text: str) -> None:
 
 def _pictures(run: Run, folder: Path) -> dict[str, str]:
     """Samples, and those beside their nearest training pictures, where the data are here."""
-    given = bool(run.model.game.given)
-    if given and run.shipped is not None:
+    given, source = set(run.model.game.given), learnt_from(run)
+    if given and source is None:
         return {}
     samples = run.sample(64, seed=0)
     show.save_png(show.enlarged(show.grid(samples, 8)), folder / "samples.png")
     found = {"samples, drawn at random": "samples.png"}
-    if run.shipped is None and not given:
-        try:
-            with run.guard():
-                beside = nearest(samples[:SHOWN], run)
-        except (UserError, OSError):  # the data are not here any more: then the card says nothing of neighbours
-            return found
-        show.save_png(show.enlarged(show.grid(torch.cat([samples[:SHOWN], beside]), SHOWN)), folder / "neighbours.png")
+    if source is not None and not given - {"caption"}:
+        beside = torch.cat([samples[:SHOWN], nearest(samples[:SHOWN], source)])
+        show.save_png(show.enlarged(show.grid(beside, SHOWN)), folder / "neighbours.png")
         found["samples above, the nearest training pictures by their pixels below"] = "neighbours.png"
     return found
 
 
-def nearest(samples: Tensor, run: Run) -> Tensor:
-    """(n, C, H, W) uint8 -> as many training pictures, each the nearest by its pixels."""
-    from sparring import recipes
-    from sparring.data import open_data
+def learnt_from(run: Run) -> Source | None:
+    """The training pictures; none where they are not here, or are others now: a run from elsewhere names any folder."""
+    if run.shipped is not None:
+        return None
+    try:
+        with run.guard():
+            source = recipes.find(run.plan.recipe).data(run.plan.model, open_data(run.plan.data)["train"])
+    except (UserError, OSError):
+        return None
+    return source if source.about.sha256 == run.about.sha256 else None
 
-    source = recipes.find(run.plan.recipe).data(run.plan.model, open_data(run.plan.data)["train"])
+
+def nearest(samples: Tensor, source: Source) -> Tensor:
+    """(n, C, H, W) uint8 -> as many pictures of the source, each the nearest by its pixels."""
     kind, best = KINDS["image"], torch.full((len(samples),), torch.inf)
     wanted, kept = ready(samples).flatten(1), samples.clone()
     for rows in torch.split(torch.arange(min(len(source), SEARCHED)), 2000):
