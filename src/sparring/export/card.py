@@ -63,7 +63,7 @@ def judged(run: Run) -> Iterator[str]:
 
 def limits(run: Run, facts: Facts) -> Iterator[str]:
     """What it cannot, as far as its facts say."""
-    about = run.about
+    about = facts.run.about
     yield f"- It makes {about.what} of shape {tuple(about.shape)}, and knows only what is in {plain(about.name)}."
     yield "- It repeats whatever is lopsided in those data, and may repeat single samples of them."
     if about.classes and not about.invented:
@@ -77,7 +77,7 @@ def limits(run: Run, facts: Facts) -> Iterator[str]:
 
 def card(run: Run, facts: Facts, pictures: Mapping[str, str], licence: str | None) -> str:
     """README.md of a model repository. `pictures`: what each shows -> file beside it."""
-    entry, about = RECIPES.get(facts.run.recipe), run.about
+    entry, about = RECIPES.get(facts.run.recipe), facts.run.about
     head = ["---", "library_name: sparring", f"tags: [gan, {json.dumps(facts.run.recipe)}]"]
     head += [f"pipeline_tag: {TAGS[about.key]}", f"license: {json.dumps(licence) if licence else 'unknown'}", "---"]
     use = ["```python", "import sparring", "", 'model = sparring.load("model.safetensors")']

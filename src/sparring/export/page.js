@@ -199,7 +199,7 @@ if (typeof document !== "undefined") (() => {
   byId("source").onpointerdown = byId("source").onpointermove = pen;
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => { event.preventDefault(); if (of && event.dataTransfer.files[0]) open(event.dataTransfer.files[0]); });
-  if (told.vocabulary.length) { state.caption = told.vocabulary.slice(0, 3).join(" "); byId("caption").value = state.caption; }
+  if (told.vocabulary.length) { state.caption = told.vocabulary.filter((word) => /^\p{L}{3,}$/u.test(word)).slice(0, 3).join(" "); byId("caption").value = state.caption; }
   words();
   setTimeout(begin);
 })();

@@ -126,7 +126,7 @@ def filled(data: bytes, network: Network, facts: Facts) -> str:
     graph, blob = graph_of(data)
     if unknown := {node[0] for node in graph["nodes"]} - operations():
         raise UserError(f"--to html: the page's interpreter has no {', '.join(sorted(unknown))}; use --to onnx")
-    inputs, about = network.example(2, seed=3), network.about
+    inputs, about = network.example(2, seed=3), facts.run.about
     with torch.no_grad():
         expected = network.module(*inputs.values())
     latent = inputs.get("latent")
