@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import html
 import json
 import random
 import re
@@ -379,6 +380,40 @@ def test_a_page_runs_offline_in_a_browser(recipe: str, pictures: Path, tmp_path:
     if recipe == "cdcgan":
         assert dom.count('type="range"') >= 9  # directions, variety, and the brush that it hides
         assert dom.count('aria-pressed="') == 11  # ten classes and none
+
+
+VISITOR = """<script>
+const see = () => document.getElementById("stage").toDataURL(), seen = {};
+const wait = () => new Promise((done) => setTimeout(done, 500));
+const click = (of) => document.querySelector(of).click();
+(async () => {
+  while (!document.documentElement.dataset.difference) await wait();
+  seen.first = see();
+  click("#classes button:nth-child(9)"); await wait(); seen.seven = see();
+  click("#classes button:nth-child(2)"); await wait(); seen.zero = see();
+  const slider = document.querySelector("#sliders input");
+  slider.value = 4; slider.dispatchEvent(new Event("input")); await wait(); seen.moved = see();
+  click("#level"); await wait(); seen.back = see();
+  click("#others button:nth-child(3)"); await wait(); seen.other = see();
+  click("#language"); await wait();
+  document.documentElement.dataset.seen = JSON.stringify(seen);
+})();
+</script></body>"""
+
+
+@pytest.mark.usefixtures("few_latents")
+def test_a_visitor_chooses_moves_and_goes_back(run: sparring.Run, tmp_path: Path) -> None:
+    text = export(run, "html", tmp_path / "page.html").path.read_text()
+    text = re.sub(r"<meta http-equiv=[^>]*>", "", text)  # which would not let a stranger's script in
+    (tmp_path / "page.html").write_text(text.replace("</body>", VISITOR))
+    dom = in_chromium(tmp_path / "page.html")
+    found = re.search(r'data-seen="([^"]+)"', dom)
+    assert found, dom[:2000]
+    seen = json.loads(html.unescape(found[1]))
+    assert len({seen[name] for name in ("seven", "zero", "moved", "other")}) == 4
+    assert seen["back"] == seen["zero"]
+    assert 'lang="zh"' in dom
+    assert "变化最大的方向" in dom
 
 
 def test_a_page_names_no_other_place_and_holds_forged_names_as_text(file: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ if (typeof document !== "undefined") (() => {
     paint(byId("stage"), made.v, told.shape);
     byId("took").textContent = say("ms", Math.round(performance.now() - begin));
   }
-  function later() { if (!waiting && graph) { waiting = true; requestAnimationFrame(show); } }
+  function later() { if (!waiting && graph) { waiting = true; setTimeout(show); } }
   function gallery() {
     const box = byId("others"), mine = ++queue;
     box.textContent = "";
