@@ -580,3 +580,28 @@ def test_without_a_good_checkpoint_the_reason_is_told(
 def test_there_is_a_node_for_the_pages_of_all_recipes() -> None:
     if shutil.which("node") is None:
         pytest.skip("there is no node: pages are checked in Chromium alone, where that is")
+
+
+def test_a_part_that_onnx_lacks_is_named_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    class Strange(torch.nn.Module):
+        def forward(self, latent: torch.Tensor) -> torch.Tensor:
+            """Eigenvalues."""
+            return torch.linalg.eigh(latent)[0]
+
+    game = types.SimpleNamespace(draw=lambda n, chance: {"latent": torch.rand(n, 3, 3, generator=chance)}, sample=len)
+    made = network.Network(Strange(), {"latent": (3, 3)}, "point", None, game)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"linalg_eigh.*use --to safetensors"):
+        graph.traced(made)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graph_that_differs_is_refused() -> None:
+    class Switching(torch.nn.Module):
+        def forward(self, latent: torch.Tensor) -> torch.Tensor:
+            """Another answer for more than three rows, which no tracing sees."""
+            return latent * (2 if len(latent) > 3 else 1)
+
+    game = types.SimpleNamespace(draw=lambda n, chance: {"latent": torch.rand(n, 3, generator=chance)}, sample=len)
+    made = network.Network(Switching(), {"latent": (3,)}, "point", None, game)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="differs from the live one by"):
+        graph.difference(graph.traced(made), made)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-import logging
+import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -33,12 +35,10 @@ def traced(network: Network) -> bytes:
     except ImportError:
         raise UserError("ONNX needs the package onnx:  pip install 'sparring[export]'") from None
     example, free = network.example(3, seed=1), [*network.inputs, "sample"]
-    file, log = io.BytesIO(), logging.getLogger("torch.onnx")
+    file = io.BytesIO()
     target: Any = file  # which the declaration of `export` does not know, and its documentation does
-    level = log.level
     try:
-        log.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), silent(), torch.no_grad():
             warnings.simplefilter("ignore")  # that this exporter is the older one; and of shapes that are constant
             torch.onnx.export(
                 network.module, tuple(example.values()), target, dynamo=False, opset_version=OPSET,
@@ -48,9 +48,21 @@ def traced(network: Network) -> bytes:
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         why = str(error).partition("\n")[0]
         raise UserError(f"this network has a part that ONNX does not know: {why}; use --to safetensors") from None
-    finally:
-        log.setLevel(level)
     return file.getvalue()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Within it, nothing reaches stdout: where it fails, the exporter prints the whole graph there, from C++."""
+    sys.stdout.flush()
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
 
 
 def told(data: bytes, network: Network, facts: Mapping[str, Any]) -> bytes:
