@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sparring.config import UserError
     from sparring.data import Data, Source, open_data
     from sparring.engine import State, Train, rounds, update
+    from sparring.export.hub import Model
     from sparring.game import Game, Loss, Player, two_player
     from sparring.objectives import Objective, of_convex
     from sparring.session import Run, load, resume, train
@@ -26,13 +27,14 @@ _HOME = {
     "UserError": "config",
     "Data": "data", "Source": "data", "open_data": "data",
     "State": "engine", "Train": "engine", "rounds": "engine", "update": "engine",
+    "Model": "export.hub",
     "Game": "game", "Loss": "game", "Player": "game", "two_player": "game",
     "Objective": "objectives", "of_convex": "objectives",
     "Run": "session", "load": "session", "resume": "session", "train": "session",
 }  # fmt: skip
 
 __all__ = [
-    "Data", "Game", "Loss", "Objective", "Player", "Run", "Source", "State", "Train", "UserError",
+    "Data", "Game", "Loss", "Model", "Objective", "Player", "Run", "Source", "State", "Train", "UserError",
     "load", "of_convex", "open_data", "resume", "rounds", "train", "two_player", "update",
 ]  # fmt: skip
 

@@ -121,7 +121,7 @@ def sample(arguments: Sequence[str]) -> None:
         samples = opened.sample(n, label, seed, caption, None if temperature is None else _number(temperature))
         named = "".join(c if c.isalnum() else "-" for c in label or caption or "")  # a class may be T-shirt/top
         suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
-        target = Path(out).expanduser() if out else Path(path) / (suffix if separate else f"{suffix}{ending}")
+        target = Path(out).expanduser() if out else opened.place / (suffix if separate else f"{suffix}{ending}")
         save_all(samples, opened.about, target, separate, voice)
         said = opened.about.key == "text" and not out and not separate
         for line in written(samples, opened.about) if said else ():
@@ -173,7 +173,7 @@ def translate(arguments: Sequence[str]) -> None:
         if opened.about.masked:
             raise UserError(f"{path} fills holes, and needs to know where they are: sparring inpaint {path} ...")
         folder = "translated" + "".join(c if c.isalnum() else "-" for c in f"-{label}" if label)
-        target = Path(out).expanduser() if out else Path(path) / folder
+        target = Path(out).expanduser() if out else opened.place / folder
         if opened.about.key in ("text", "point"):
             return _write_texts(opened, files, target, label)
 
@@ -218,7 +218,7 @@ def upscale(arguments: Sequence[str]) -> None:
             return opened.upscale(picture[None])[0]
 
         given = _read(files, opened.about.source, "whole")
-        _write(files, given, made, Path(out).expanduser() if out else Path(path) / "upscaled")
+        _write(files, given, made, Path(out).expanduser() if out else opened.place / "upscaled")
 
     command(run, arguments, "upscale")
 
@@ -267,7 +267,7 @@ def inpaint(arguments: Sequence[str]) -> None:
             return opened.inpaint(known, hole[None])[0]
 
         given = _read(files, (max(3, channels), 0, 0), "whole")
-        _write(files, given, made, Path(out).expanduser() if out else Path(path) / "inpainted")
+        _write(files, given, made, Path(out).expanduser() if out else opened.place / "inpainted")
 
     command(run, arguments, "inpaint")
 

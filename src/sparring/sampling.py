@@ -35,19 +35,29 @@ def for_sampling(
     return modules
 
 
-def draw(game: Game, n: int, seed: int, label: int | None = None, pool: Source | None = None) -> dict[str, Tensor]:
-    """What `n` samples are made from: a function of (n, seed, label, pool) alone, the same on every device.
+def draw(
+    game: Game,
+    n: int,
+    seed: int,
+    label: int | None = None,
+    pool: Source | None = None,
+    own: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """What `n` samples are made from: a function of (n, seed, label, pool, own) alone, the same on every device.
 
     `pool`: samples of the data, for games that make theirs from columns of them; some come twice where they are few.
+    `own`: such columns as the caller has, (n, ...) each.
     """
+    own = own or {}
     if game.draw is None and not game.given:
         raise UserError("this recipe makes no samples")
     drawn = {} if game.draw is None else game.draw(n, torch.Generator().manual_seed(seed))
-    if game.given:
+    if lacking := [name for name in game.given if name not in own]:
         if pool is None:
-            raise UserError(f"this recipe makes samples from {', '.join(game.given)}: give it data that have them")
+            raise UserError(f"this recipe makes samples from {', '.join(lacking)}: give it data that have them")
         columns = pool[chosen(pool, n, seed)]
-        drawn |= {name: ready(columns[name]) for name in game.given}
+        drawn |= {name: ready(columns[name]) for name in lacking}
+    drawn |= own
     if label is not None:
         if "label" not in drawn:
             raise UserError(f"label={label}: this recipe's samples are not made by label; leave it out, or use cdcgan")

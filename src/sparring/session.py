@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from sparring import checkpoint, recipes, sampling, training
+from sparring import checkpoint, recipes, sampling, training, weights
 from sparring.average import batch_norms
 from sparring.care import BEST, smoothed
 from sparring.config import (
@@ -106,8 +106,9 @@ def train(recipe: str, *, preset: str | None = None, quiet: bool = False, **sett
 def load(
     path: str | Path, trust: bool = False, device: str | None = None, checkpoint: Literal["final", "best"] = "final"
 ) -> Run:
-    """A run that was trained before. Nothing that it names is executed unless you `trust` it.
+    """A run that was trained before: its folder, or the model file that was exported of it.
 
+    Nothing that it names is executed unless you `trust` it.
     Trust is needed only where the recipe, the data or an objective to go on training with is a file of your own.
     `device` is where to sample and judge: as for training; none is where it was trained, or the best that is here.
     `checkpoint` best is the one whose samples lay nearest to the data while it was trained.
@@ -218,6 +219,7 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
 
 def _resume(path: Path, console: Console, world: World) -> Run:
     run = Run(path, trust=True)
+    run.folder("resume")
     plan = run.plan
     with world.in_turn():
         splits: Splits = open_data(plan.data)
@@ -448,7 +450,7 @@ class Model(NamedTuple):
 
 
 class Run:
-    """A run folder: sample from it, judge it, report it, go on with it."""
+    """A run folder: sample from it, judge it, report it, go on with it; or a model file, which can be used alone."""
 
     def __init__(
         self,
@@ -463,7 +465,11 @@ class Run:
         self.trust = trust
         self.device = device
         self.checkpoint = checkpoint
-        self.written: Written = read_config(path)
+        self.shipped = weights.read(path) if path.is_file() else None
+        """What a model file holds, where this is one and no folder."""
+        if self.shipped is not None and checkpoint != "final":
+            raise UserError(f"checkpoint={checkpoint}: {path} holds one model; leave it out")
+        self.written: Written = self.shipped[1].run if self.shipped is not None else read_config(path)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -500,6 +506,8 @@ class Run:
     @cached_property
     def model(self) -> Model:
         """What samples are made by, from the last good checkpoint, or from the best."""
+        if self.shipped is not None:
+            return self._from_file(*self.shipped)
         folder = self.path / ("checkpoints" if self.checkpoint == "final" else BEST)
         if not checkpoint.listed(folder):
             if self.checkpoint == "best" and checkpoint.listed(self.path / "checkpoints"):
@@ -511,9 +519,42 @@ class Run:
             pool = self.pool if game.given and batch_norms(game.modules.values()) else None
             return Model(game, sampling.for_sampling(game, state, pool=pool), state.round, bool(state.averages))
 
+    def _from_file(self, tensors: Mapping[str, Tensor], facts: weights.Facts) -> Model:
+        weights.check(self.plan.model, self.path)
+        with isolated(), self.guard():
+            try:
+                game = training.assemble(self.plan, self.about, self.machine)
+            except UserError:
+                raise
+            except Exception as error:  # settings that no run would have written
+                raise weights.BadModelError(f"{self.path}: its settings make no network: {error}") from None
+            modules = {name: game.modules[name].requires_grad_(False).eval() for name in game.product}
+            weights.fill(modules, tensors, self.path)
+            return Model(game, modules, facts.round, facts.averaged)
+
+    @property
+    def place(self) -> Path:
+        """The folder for what is made with it: its own, or for a model file one beside it of the same name."""
+        return self.path if self.shipped is None else self.path.with_suffix("")
+
+    def folder(self, what: str) -> Path:
+        """The run's own folder. `UserError` for a model file, which has none; `what` one cannot do with it."""
+        if self.shipped is not None:
+            raise UserError(
+                f"{self.path} is a model file, without data and record: {what} the run it was exported from"
+            )
+        return self.path
+
     @cached_property
     def pool(self) -> Source:
         """Held-out samples of the data, as the recipe takes them: what those of translators are made from."""
+        if self.shipped is not None:
+            takes = ", ".join(self.model.game.given)
+            give = "--caption" if self.about.caption else f"sparring translate {self.path} FILES, upscale or inpaint"
+            raise UserError(
+                f"{self.path} is a model file, without the data whose {takes} samples are made from; give your own: "
+                f"{give}"
+            )
         with self.guard():
             splits = open_data(self.plan.data)
             return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
@@ -568,6 +609,7 @@ class Run:
             raise UserError(
                 f"{self.path}: the recipe {self.plan.recipe} maps no vectors of words; use word_translation"
             )
+        self.folder("ask")
         with self.guard():
             sides = [words_of(split) for split in open_data(self.plan.data).values()]
         points, sources = ({name: row for side in sides for name, row in side[i].items()} for i in (0, 1))
@@ -691,6 +733,25 @@ class Run:
         number = int(kept[-1].stem.partition("-")[0])
         return dict(seen).get(number, math.inf) < CLEARLY * seen[-1][1]
 
+    def reconstruct(self, samples: Tensor) -> Tensor:
+        """Samples as the data store them -> what is left of them after their code, stored alike.
+
+        `UserError` for recipes without a code, and for samples of another kind or shape.
+        """
+        game, kind = self.model.game, KINDS[self.about.key]
+        if game.reconstruct is None:
+            raise UserError(f"{self.path}: the recipe {self.plan.recipe} has no codes; use ae, vae, vqvae or vae_gan")
+        if samples.dtype != kind.dtype or tuple(samples.shape[1:]) != self.about.shape:
+            raise UserError(
+                f"samples are {samples.dtype} of shape {tuple(samples.shape)}; {kind.dtype} of (N, "
+                f"{', '.join(map(str, self.about.shape))}) is expected"
+            )
+        with isolated(), torch.no_grad():
+            torch.manual_seed(0)
+            parts = [ready(part, self.machine.device) for part in torch.split(samples, sampling.CHUNK)]
+            made = torch.cat([game.reconstruct(self.model.modules, part).cpu() for part in parts])
+            return sampling.finished(made, self.about)
+
     def sample(
         self,
         n: int = 64,
@@ -720,13 +781,11 @@ class Run:
         number = None if label is None else self._number(label)
         if caption is not None and not self.about.caption:
             raise UserError(f"caption={caption}: this model was trained without captions; train text_to_image")
-        said = None if caption is None else tokens([caption], self.about, strict=True)
+        own = {} if caption is None else {"caption": tokens([caption], self.about, strict=True).expand(n, -1)}
         with isolated():
             torch.manual_seed(seed)  # for generators that add noise of their own
-            pool = self.pool if self.model.game.given else None
-            drawn = sampling.draw(self.model.game, n, seed, number, pool)
-            if said is not None:
-                drawn["caption"] = said.expand(n, -1)
+            pool = self.pool if set(self.model.game.given) - set(own) else None
+            drawn = sampling.draw(self.model.game, n, seed, number, pool, own)
             if temperature is not None:
                 drawn["temperature"] = torch.full((n, 1), temperature)
             return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
@@ -756,6 +815,7 @@ class Run:
         data other than the run's (`against`) are written beside.
         """
         console = console or Console(stderr=True)
+        self.folder("judge")
         if splits is None:
             with self.guard():
                 splits = as_learnt(open_data(against or self.plan.data), self.about, self.plan)
@@ -824,4 +884,4 @@ class Run:
 
     def report(self) -> Path:
         """Write report.html, grid.png and learning.gif; returns the page."""
-        return write_report(self.path)
+        return write_report(self.folder("report"))

@@ -243,10 +243,22 @@ class CodeGaussian(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         """(N, size) standard normal -> codes."""
-        values, vectors = torch.linalg.eigh((self.square - torch.outer(self.mean, self.mean)).double().cpu())
-        root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T  # symmetric, so signs of the vectors do not matter
-        codes: Tensor = self.mean + noise @ root.to(noise)
+        codes: Tensor = self.mean + noise @ self.root().to(noise)
         return codes
+
+    def root(self) -> Tensor:
+        """(size, size) float64 on the CPU: the symmetric root of the covariance."""
+        values, vectors = torch.linalg.eigh((self.square - torch.outer(self.mean, self.mean)).double().cpu())
+        root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T  # symmetric: signs do not matter
+        return root
+
+    def settled(self) -> nn.Module:
+        """The same map with the root that it has now."""
+        linear = nn.Linear(*self.square.shape)
+        with torch.no_grad():
+            linear.weight.copy_(self.root())  # symmetric
+            linear.bias.copy_(self.mean)
+        return linear
 
 
 class Codebook(nn.Module):
@@ -279,7 +291,7 @@ class Codebook(nn.Module):
 
     def look_up(self, index: Tensor) -> Tensor:
         """(N, h, w) -> (N, width, h, w)."""
-        return self.codes[index].movedim(-1, 1)
+        return self.codes[index].movedim(index.ndim, 1)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """As the class says."""
@@ -345,7 +357,7 @@ class CodePrior(nn.Module):
 
     def draw(self, uniform: Tensor) -> Tensor:
         """(N, L) numbers in [0, 1] -> (N, L) codes, each by the inverse of its distribution function."""
-        now = torch.full((len(uniform),), self.codes, device=uniform.device)
+        now = torch.full((uniform.shape[0],), self.codes, dtype=torch.int64, device=uniform.device)
         pasts: list[Tensor | None] = [None] * len(self.blocks)
         drawn = []
         for place in range(self.places):

@@ -138,7 +138,7 @@ class TextFeatures(nn.Module):
         """As the class says."""
         table = normalize(self.embedding, dim=1) if self.spectral else self.embedding
         vectors = table[x] if x.ndim == 2 else x @ table
-        vectors = (vectors + self.place).mT
+        vectors = (vectors + self.place).transpose(1, 2)
         return torch.cat([leaky_relu(layer(vectors), 0.2).amax(2) for layer in self.convolutions], 1)
 
 

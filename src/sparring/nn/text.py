@@ -32,7 +32,7 @@ class TextEncoder(nn.Module):
     def forward(self, caption: Tensor) -> Tensor:
         """As the class says."""
         there = (caption > 0).to(self.embedding.weight.dtype)[:, None]
-        h = self.norm((self.convolution(self.embedding(caption).mT) * there).sum(2))
+        h = self.norm((self.convolution(self.embedding(caption).transpose(1, 2)) * there).sum(2))
         return normalize(h + self.together(torch.relu(h)), dim=1)
 
 

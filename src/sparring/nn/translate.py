@@ -170,7 +170,7 @@ class UNet(nn.Module):
                     nn.ReLU(),
                     nn.ConvTranspose2d(after if inner else 2 * after, out, 4, 2, 1),
                     *([normal(out)] if level else []),
-                    *([_AlwaysDropout(dropout)] if level and level >= levels - 3 else []),
+                    *([AlwaysDropout(dropout)] if level and level >= levels - 3 else []),
                 )
             )
             before = after
@@ -216,7 +216,7 @@ class Kept(nn.Module):
         return made
 
 
-class _AlwaysDropout(nn.Module):
+class AlwaysDropout(nn.Module):
     """Drops in evaluation too: pix2pix has no other noise."""
 
     def __init__(self, share: float) -> None:
@@ -224,7 +224,12 @@ class _AlwaysDropout(nn.Module):
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
         return nn.functional.dropout(x, self.share, training=True) if self.share else x
+
+    def settled(self) -> nn.Module:
+        """Nothing: what it does on average."""
+        return nn.Identity()
 
 
 class PatchCritic(nn.Module):
@@ -290,7 +295,7 @@ class ToDomain(nn.Module):
 
     def forward(self, x: Tensor, domain: Tensor | None = None) -> Tensor:
         """As the class says."""
-        domain = x.new_zeros(len(x), dtype=torch.int64) if domain is None else domain
+        domain = x.new_zeros(x.shape[0], dtype=torch.int64) if domain is None else domain
         planes = one_hot(domain, self.domains).to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         out: Tensor = self.body(torch.cat([x, planes], 1))
         return out

@@ -34,11 +34,11 @@ class VideoGenerator(nn.Module):
         """As the class says."""
         stays, noise = latent[:, : self.content], latent[:, self.content :].reshape(-1, self.length, self.motion)
         labels = None if label is None else label.repeat_interleave(self.length)
-        driven = with_label(noise.flatten(0, 1), labels, self.classes).reshape(len(latent), self.length, -1)
+        driven = with_label(noise.flatten(0, 1), labels, self.classes).reshape(-1, self.length, self.path.input_size)
         moves, _ = self.path(driven, torch.tanh(self.first(stays))[None].to(driven.dtype))
         each = torch.cat([stays[:, None].expand(-1, self.length, -1), moves.to(stays.dtype)], 2).flatten(0, 1)
         pictures: Tensor = self.body(each, labels)
-        return pictures.reshape(len(latent), self.length, *pictures.shape[1:]).transpose(1, 2)
+        return pictures.reshape(-1, self.length, *pictures.shape[1:]).transpose(1, 2)
 
 
 def stacked(clip: Tensor, first: Tensor, count: int) -> Tensor:
