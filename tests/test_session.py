@@ -11,6 +11,7 @@ import torch
 import sparring
 from sparring import UserError, checkpoint, recipes, session, trial
 from sparring.data import Source, open_data
+from sparring.distributed import Shards
 from sparring.game import Game
 from sparring.machine import Machine, find_machine
 from sparring.runs import How, Plan, read_config, read_events
@@ -449,7 +450,9 @@ def test_the_estimate_counts_players_that_come_in_later(monkeypatch: pytest.Monk
     source = recipes.find("superres").data(plan.model, open_data(plan.data)["train"])
     begun = list[int]()
 
-    def pace(game: Game, plan: Plan, source: Source, machine: Machine, begin: int, seconds: float) -> float:
+    def pace(
+        game: Game, plan: Plan, source: Source, machine: Machine, begin: int, seconds: float, shards: Shards
+    ) -> float:
         begun.append(begin)
         return 0.1 if begin == 0 else 0.3
 
