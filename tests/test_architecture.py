@@ -28,6 +28,7 @@ LAYERS = [
     ["care"],
     ["training"],
     ["judging", "trial"],
+    ["trained"],
     ["session"],
     ["worth", "export"],
     ["proofs"],

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import sparring
-from sparring import UserError, checkpoint, cli, recipes, sampling, session, weights
+from sparring import UserError, checkpoint, cli, recipes, sampling, trained, weights
 from sparring.data.kinds import KINDS
 from sparring.data.words import FIRST
 from sparring.export import card, export, facts_of, graph, hub, network, page
@@ -46,7 +46,7 @@ EXPORTED = [
 @pytest.fixture
 def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batch-norm statistics of averaged weights, and directions, from fewer samples: these tests compare only."""
-    monkeypatch.setattr(session.sampling, "for_sampling", functools.partial(sampling.for_sampling, latents=16))
+    monkeypatch.setattr(trained.sampling, "for_sampling", functools.partial(sampling.for_sampling, latents=16))
     monkeypatch.setattr(page, "TRIED", 20)
 
 
@@ -83,7 +83,7 @@ def everything(run: sparring.Run) -> dict[str, torch.Tensor]:
     if game.given == ("source",):
         label = {"label": about.classes[0]} if about.classes else {}
         found["translate"] = run.translate(some(about.source), seed=3, **label)
-    if session.CLASSIFIER in run.model.modules and about.key == "image":
+    if trained.CLASSIFIER in run.model.modules and about.key == "image":
         found["classify"] = run.classify(some(about.shape))
     if game.reconstruct is not None:
         found["reconstruct"] = run.reconstruct(some(about.shape))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparring import cli, session
+from sparring import cli, trained
 from sparring.config import UserError
 from sparring.data import Data, open_data
 from sparring.data.ciphers import enciphered, key_of
@@ -217,7 +217,7 @@ def test_a_run_that_knows_the_rotation_is_a_dictionary(tmp_path: Path, capsys: p
     assert cli.main(["translate", str(path), str(asked)]) == 0
     told = [line.split("\t") for line in (path / "translated" / "words.txt").read_text().splitlines()]
     assert [(word, len(best.split())) for word, best in told] == [("v12", 3), ("v40", 3), ("v59", 3)]
-    run = session.load(path)
+    run = trained.load(path)
     with torch.no_grad():
         run.model.modules["maps"].weight[:] = rotation(6, 5).T  # type: ignore[index, operator]
         for name in ("centre of sources", "centre of points"):
@@ -268,7 +268,7 @@ def test_a_run_reads_the_secrets_of_a_user(prose: Path, capsys: pytest.CaptureFi
     quick = ["--rounds", "3", "--batch", "8", "--threads", "1", "--snapshots", "2", "--runs", str(prose.parent)]
     assert cli.main([*words, *quick, "--no-evaluate"]) == 0
     path = Path(capsys.readouterr().out.strip())
-    run, about = session.load(path), session.load(path).about
+    run, about = trained.load(path), trained.load(path).about
     plain = SAID * 3
     key, letters = key_of("cipher:substitution", 27), about.vocabulary
     secret = "".join(letters[key[0, letters.index(letter)]] for letter in plain)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import cli, session
+from sparring import cli, trained
 from sparring.cli_use import save
 from sparring.data.kinds import KINDS, ready
 from sparring.data.source import About
@@ -106,7 +106,7 @@ def test_a_video_is_trained_sampled_and_judged_from_the_command_line(
             Image.new("L", (16, 16), 20 * i + part).save(folder / f"{i}.png")
     told = ["--frames", "3", "--size", "16", "--rounds", "3", "--batch", "4", "--threads", "1", "--test", "0.25"]
     cli.main(["train", "video", "--data", "films", *told, "--no-evaluate"])
-    run = session.load("runs/video-films-1")
+    run = trained.load("runs/video-films-1")
     assert run.sample(2).shape == (2, 1, 3, 16, 16)
     assert {path.suffix for path in (run.path / "samples").iterdir()} == {".png", ".gif"}
     assert "image/gif" in (run.path / "report.html").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparring import cli, session
+from sparring import cli, trained
 from sparring.data import Data, open_data
 from sparring.data.words import FIRST, UNKNOWN, written
 from sparring.metrics.text import bleu_of_pairs
@@ -144,7 +144,7 @@ def test_a_run_rewrites_the_texts_of_a_user(reviews: Path, capsys: pytest.Captur
     assert "coverage" in (told := (path / "events.jsonl").read_text())
     assert "real scale" not in told  # of a thousand words it would be hundreds, and the doctor would complain
     (reviews.parent / "mine.txt").write_text("the zebra is so bad now\nthe tea is cold\n")
-    run = session.load(path)
+    run = trained.load(path)
     assert run.model.game.sample is not None
     with torch.no_grad():
         run.model.modules["generator"].gate[2].bias.fill_(99.0)  # type: ignore[index, union-attr, operator]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sparring.export.hub import Model
     from sparring.game import Game, Loss, Player, two_player
     from sparring.objectives import Objective, of_convex
-    from sparring.session import Run, load, resume, train
+    from sparring.session import resume, train
+    from sparring.trained import Run, load
 
 _HOME = {
     "UserError": "config",
@@ -30,7 +31,7 @@ _HOME = {
     "Model": "export.hub",
     "Game": "game", "Loss": "game", "Player": "game", "two_player": "game",
     "Objective": "objectives", "of_convex": "objectives",
-    "Run": "session", "load": "session", "resume": "session", "train": "session",
+    "resume": "session", "train": "session", "Run": "trained", "load": "trained",
 }  # fmt: skip
 
 __all__ = [

@@ -42,10 +42,10 @@ def export(arguments: Sequence[str]) -> None:
             checkpoint: The end of training so far, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
-        from sparring import session
+        from sparring import trained
         from sparring.export import export as written
 
-        opened, place = session.load(path, trust, checkpoint=checkpoint), Path(out).expanduser() if out else None
+        opened, place = trained.load(path, trust, checkpoint=checkpoint), Path(out).expanduser() if out else None
         if to != "hub" and (push or licence or public):
             raise UserError("--push, --licence and --public belong to --to hub")
         if to == "hub" and (push or licence):

@@ -46,12 +46,12 @@ def evaluate(arguments: Sequence[str]) -> None:
             checkpoint: Of a run: the end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
-        from sparring import session
+        from sparring import trained
 
         if not Path(path).exists():
             raise UserError(f"{path} is not a run, nor a folder or file of pictures: it is not there")
         if (Path(path) / "config.json").is_file():
-            opened = session.load(path, trust, checkpoint=checkpoint)
+            opened = trained.load(path, trust, checkpoint=checkpoint)
             other = None
             if against:
                 own = opened.written.data
@@ -62,7 +62,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         else:
             from sparring.data.settings import Data
 
-            result = session.evaluate_pictures(path, Data(data=against, size=size), split, judge, protocol, seed)
+            result = trained.evaluate_pictures(path, Data(data=against, size=size), split, judge, protocol, seed)
         show_scores(result)
         print(json.dumps(result, indent=1, ensure_ascii=False))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sparring.data import About
-    from sparring.session import Run
+    from sparring.trained import Run
     from sparring.worth import Worth
 
 Which = Literal["final", "best"]
@@ -108,12 +108,12 @@ def sample(arguments: Sequence[str]) -> None:
             checkpoint: The end of training, or the best on the way there.
             trust: Run the code of your own that the run names.
         """
-        from sparring import session
+        from sparring import trained
         from sparring.data.words import written
         from sparring.runs import printable
 
-        opened = session.load(path, trust, checkpoint=checkpoint)
-        ending, voice = ENDINGS[opened.about.key], None if vocoder is None else session.load(vocoder)
+        opened = trained.load(path, trust, checkpoint=checkpoint)
+        ending, voice = ENDINGS[opened.about.key], None if vocoder is None else trained.load(vocoder)
         if voice is not None and not opened.about.hop:
             raise UserError(f"vocoder={vocoder}: {path} makes no spectrograms; leave it out")
         if out and not separate and Path(out).suffix.lower() != ending:
@@ -296,11 +296,11 @@ def _hole_of(mask: str, tolerance: int) -> Callable[[Tensor], Tensor]:
 
 
 def _opened(name: str, path: str, files: Sequence[str], trust: bool, checkpoint: Which) -> Run:
-    from sparring import session
+    from sparring import trained
 
     if not files:
         raise UserError(f"{name} needs pictures: sparring {name} RUN photo.jpg more_photos/")
-    return session.load(path, trust, checkpoint=checkpoint)
+    return trained.load(path, trust, checkpoint=checkpoint)
 
 
 def _read(files: Sequence[str], shape: tuple[int, ...], fit: str) -> Iterator[tuple[str, Tensor | str]]:
@@ -400,7 +400,7 @@ def augment(arguments: Sequence[str]) -> None:
             ceiling: Also train on all real pictures, which shows what more labels would bring.
             trust: Run the code of your own that the runs name.
         """
-        from sparring import session, worth
+        from sparring import trained, worth
 
         if not paths or not ratios or min(ratios) < 1 or rounds < 1 or seeds < 1 or len(paths) * seeds < 2:
             raise UserError(
@@ -408,7 +408,7 @@ def augment(arguments: Sequence[str]) -> None:
                 f"runs, ratios={ratios}, rounds={rounds}, seeds={seeds}: sparring augment RUN --seeds 5"
             )
         console = Console(stderr=True)
-        opened = [session.load(path, trust) for path in paths]
+        opened = [trained.load(path, trust) for path in paths]
         found = [worth.measure(one, labels, ratios, range(seeds), rounds, ceiling, console) for one in opened]
         told = worth.across(found)
         show_worth(told, f"over {len(paths)} runs" if len(paths) > 1 else f"over {seeds} seeds of one run", console)

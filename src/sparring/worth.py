@@ -25,7 +25,7 @@ from sparring.engine import Train, train
 from sparring.machine import Machine, isolated
 from sparring.recipes import classifier
 from sparring.seeds import mix
-from sparring.session import Run
+from sparring.trained import Run
 
 LEVEL = 0.05
 """Of error, over all comparisons together."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import session
+from sparring import session, trained
 from sparring.config import UserError
 from sparring.data import Data, open_data, shapes
 from sparring.data.captions import tokens, words
@@ -143,5 +143,5 @@ def test_a_run_remembers_where_its_captions_are(folder: Path, tmp_path: Path, mo
     )  # fmt: skip
     monkeypatch.chdir("/")
     assert (
-        session.load(run.path).sample(1, caption="number 1" if "1" in run.about.vocabulary else "number").shape[0] == 1
+        trained.load(run.path).sample(1, caption="number 1" if "1" in run.about.vocabulary else "number").shape[0] == 1
     )

@@ -17,7 +17,7 @@ from sparring.config import UserError, resolve, to_json
 from sparring.files import replacing
 from sparring.machine import isolated
 from sparring.runs import How, now
-from sparring.session import Run
+from sparring.trained import Run
 
 
 class Exported(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparring import __version__
 from sparring.recipes import RECIPES
-from sparring.session import Run
+from sparring.trained import Run
 from sparring.weights import Facts, bare
 
 TAGS: Mapping[str, str] = {

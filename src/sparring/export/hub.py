@@ -16,7 +16,7 @@ from sparring.data import Source, open_data
 from sparring.data.kinds import KINDS, ready
 from sparring.export.card import card
 from sparring.files import replacing
-from sparring.session import Run, load
+from sparring.trained import Run, load
 
 MODEL = "model.safetensors"
 FILES = ("README.md", "config.json", MODEL)

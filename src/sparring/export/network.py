@@ -18,7 +18,7 @@ from sparring.game import Game
 from sparring.nn.autoencoder import CodeGaussian
 from sparring.nn.signal import mel_of
 from sparring.nn.translate import AlwaysDropout
-from sparring.session import CLASSIFIER, VOCODER, Run
+from sparring.trained import CLASSIFIER, VOCODER, Run
 
 REFUSED: Mapping[str, str] = {
     "sequence": "it writes word by word, each drawn after what it wrote before, which is a program and no network",

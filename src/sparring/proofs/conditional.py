@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from sparring import judge, sampling, session, show
+from sparring import judge, sampling, session, show, trained
 from sparring.data import Data, Source, open_data, shapes, subset
 from sparring.data.clusters import Relabelled
 from sparring.data.few import labels_of
@@ -37,7 +37,7 @@ def diversity(features: Tensor, labels: Tensor) -> float:
     return 2 * float(torch.stack(found).mean())
 
 
-def asked(by: Extractor, run: session.Run, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+def asked(by: Extractor, run: trained.Run, classes: int) -> tuple[Tensor, Tensor, Tensor]:
     """(features, what the judge reads, what was asked for) of `ASKED` samples of every class."""
     features, read = [], []
     for label in range(classes):

@@ -13,6 +13,7 @@ from typing import Any
 from sparring import session
 from sparring.proofs.record import Effort, Result
 from sparring.runs import read_events
+from sparring.trained import Run
 
 ENTRANTS: Mapping[str, Mapping[str, Any]] = {"dcgan": {}, "wgan_gp": {}, "sngan": {}, "r3": {}}
 TARGET = 8.0
@@ -21,7 +22,7 @@ PACED = 30.0
 """Seconds by the clock that the pace is taken over."""
 
 
-def trained(recipe: str, folder: str, **settings: Any) -> session.Run:
+def trained(recipe: str, folder: str, **settings: Any) -> Run:
     """A run on MNIST without labels; KeyboardInterrupt where the run took it for itself."""
     run = session.train(recipe, runs=folder, data="mnist", snapshots=2, quiet=True, **settings)
     if ending(run)["event"] != "done":
@@ -29,7 +30,7 @@ def trained(recipe: str, folder: str, **settings: Any) -> session.Run:
     return run
 
 
-def ending(run: session.Run) -> dict[str, Any]:
+def ending(run: Run) -> dict[str, Any]:
     """The last event of its training."""
     return [event for event in read_events(run.path) if event["event"] in ("done", "stop")][-1]
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sparring import session, worth
 from sparring.proofs.record import Effort, Result, seeds_of
-from sparring.session import Run
+from sparring.trained import Run
 
 LABELS = 100
 RATIOS = (1, 10)
