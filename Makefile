@@ -10,8 +10,8 @@ STAMP  := $(VENV)/.stamp
 demo: $(STAMP)            ## train on real handwritten digits, judge the result, write a report
 	$(BIN)/sparring train cdcgan --data digits --name demo
 
-test: $(STAMP)            ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(STAMP)            ## the whole test suite, on two cores: each test has one thread
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)           ## lint, format and types, as pre-commit and CI run them
 	$(BIN)/ruff check .
