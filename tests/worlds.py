@@ -51,6 +51,8 @@ def short() -> list[tuple[str, str, dict[str, str]]]:
 def main(pictures: Path, out: Path, shards: int, chosen: list[str]) -> None:
     """A table of hashes, written by every process for itself."""
     torch.set_num_threads(1)
+    with joined() as world:  # twice in one program, as who trains several runs
+        assert world.told(world.rank) == 0
     with joined() as world:
         cases = [case for case in short() if not chosen or name_of(*case) in chosen]
         found = {name_of(*case): hash_of(*case, pictures, Shards(shards, world)) for case in cases}
