@@ -156,6 +156,45 @@ def test_a_rollback_that_the_first_process_decides_is_one_of_all(tmp_path: Path)
     assert last(tmp_path / "two") == last(alone.path)
 
 
+OWN = """
+from pathlib import Path
+from sparring import Objective
+from sparring.objectives import OBJECTIVES
+here, hinge = Path(__file__).parent, OBJECTIVES["hinge"]
+
+def once(real, fake):
+    loss = hinge.discriminator(real, fake)
+    if list(here.glob("*/checkpoints/0*")) and not (here / "broken").exists():
+        (here / "broken").touch()
+        loss = loss * float("nan")
+    return loss
+
+own = Objective(once, hinge.generator)
+"""
+
+
+def test_a_loss_that_is_no_number_rolls_all_processes_back(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    words = [
+        "sparring", "train", "dcgan", "--rounds", "30", "--clusters", "0", "--snapshots", "1", "--no-evaluate",
+        "--on-trouble", "rollback", "--data", "digits", "--objective", f"{tmp_path}/own.py:own", "--save-every", "0",
+        "--runs", str(tmp_path), "--name", "two",
+    ]  # fmt: skip
+    done = torchrun(2, *words, module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    events = [event["event"] for event in read_events(tmp_path / "two")]
+    assert "rollback" in events
+    assert events[-1] == "done"
+
+
+def test_what_only_the_first_process_meets_ends_all_of_them_in_words(tmp_path: Path) -> None:
+    words = ["--rounds", "20", "--runs", str(tmp_path)]
+    done = torchrun(2, "sparring", "train", "dcgan", "--data", str(tmp_path / "nothing"), *words, module=True)
+    assert done.returncode != 0
+    assert "Connection" not in done.stderr
+    assert "DistBackendError" not in done.stderr
+
+
 def test_ctrl_c_saves_and_any_number_of_processes_goes_on(tmp_path: Path) -> None:
     words = [*TRAIN, "--rounds", "60", "--runs", str(tmp_path)]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
