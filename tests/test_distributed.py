@@ -8,16 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 import sparring
 from sparring import checkpoint, session
 from sparring.config import UserError
-from sparring.distributed import ALONE, Shards, World, tree
-from sparring.runs import read_events
+from sparring.data import Data, clusters, open_data
+from sparring.distributed import ALONE, Shards, World, joined, tree
+from sparring.engine import flat, spread
+from sparring.game import Loss
+from sparring.machine import shared_device
+from sparring.runs import read_events, write_config
 from tests.worlds import hash_of, name_of, short
 
 HERE = Path(__file__).parent
@@ -90,6 +96,90 @@ def test_shards_that_cannot_be_shared_are_refused(count: int, size: int, message
         Shards(count, World(0, size))
 
 
+@dataclass(frozen=True)
+class Beside(World):
+    """The first of two processes; what the other one found is given."""
+
+    size: int = 2
+    other: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def gathered(self, mine: torch.Tensor) -> list[torch.Tensor]:
+        return [mine, self.other]
+
+
+def test_a_gradient_that_only_another_process_found_is_followed() -> None:
+    head, unused = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(3))
+    owned, loss = [head, unused], Loss({"objective": torch.tensor(3.0)})
+    there = flat(loss, [torch.tensor([2.0, 4.0]), None], owned)
+    nothing = flat(Loss({"objective": torch.tensor(1.0)}), [None, None], owned)
+    mean = spread(Shards(2, Beside(other=there)).mean([nothing]), loss, owned, [False, False])
+    assert head.grad is not None
+    assert head.grad.tolist() == [1.0, 2.0]
+    assert unused.grad is None
+    assert float(mean.terms["objective"]) == 2.0
+
+
+def test_a_small_set_gets_a_batch_that_shards_can_share(tmp_path: Path) -> None:
+    plan = session.plan_of("dcgan", None, {"reproducible": True})
+    assert session.fit_batch(plan, 50, Console(quiet=True), 4).model.batch == 24
+    assert session.fit_batch(plan, 50, Console(quiet=True)).model.batch == 25
+    with pytest.raises(UserError, match="use 8 or more"):
+        sparring.train("dcgan", shards=4, batch=4, rounds=4, data="digits", runs=str(tmp_path), quiet=True)
+
+
+def test_only_the_run_of_this_launcher_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begun(name: str, launch: str) -> None:
+        (tmp_path / name).mkdir()
+        plan, about = session.plan_of("dcgan", None, {}), open_data(Data(data="digits"))["train"].about
+        write_config(tmp_path / name, plan, about, {"launch": launch})
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "mine")
+    begun("other", session.launcher())
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "another")  # the same process number, in a container of its own
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert session.relaunched(tmp_path) is None
+    begun("mine", session.launcher())
+    assert session.relaunched(tmp_path) == str(tmp_path / "mine")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    assert session.relaunched(tmp_path) is None
+
+
+def test_each_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert shared_device("auto") == torch.device("cpu")
+    with pytest.raises(UserError, match="not for several processes"):
+        shared_device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert shared_device("auto") == torch.device("cuda")
+    with pytest.raises(UserError, match="names one device"):
+        shared_device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UserError, match="there are 2 CUDA devices"):
+        shared_device("cuda")
+
+
+def test_several_processes_without_a_launcher_are_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MASTER_ADDR", "MASTER_PORT", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="start them by torchrun"), joined():
+        pass
+
+
+def test_clusters_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, components = list[int](), clusters.components
+    monkeypatch.setattr(clusters, "components", lambda s: seen.append(torch.get_num_threads()) or components(s))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert clusters.clustered(open_data(Data(data="digits"))["train"], 20).about.invented
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 TRAIN = ["sparring", "train", "cdcgan", "--reproducible", "--no-evaluate", "--snapshots", "2", "--save-every", "0"]
 
 
@@ -154,6 +244,45 @@ def test_a_rollback_that_the_first_process_decides_is_one_of_all(tmp_path: Path)
     )  # fmt: skip
     assert [e["event"] for e in read_events(tmp_path / "two")] == [e["event"] for e in read_events(alone.path)]
     assert last(tmp_path / "two") == last(alone.path)
+
+
+OWN = """
+from pathlib import Path
+from sparring import Objective
+from sparring.objectives import OBJECTIVES
+here, hinge = Path(__file__).parent, OBJECTIVES["hinge"]
+
+def once(real, fake):
+    loss = hinge.discriminator(real, fake)
+    if list(here.glob("*/checkpoints/0*")) and not (here / "broken").exists():
+        (here / "broken").touch()
+        loss = loss * float("nan")
+    return loss
+
+own = Objective(once, hinge.generator)
+"""
+
+
+def test_a_loss_that_is_no_number_rolls_all_processes_back(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    words = [
+        "sparring", "train", "dcgan", "--rounds", "30", "--clusters", "0", "--snapshots", "1", "--no-evaluate",
+        "--on-trouble", "rollback", "--data", "digits", "--objective", f"{tmp_path}/own.py:own", "--save-every", "0",
+        "--runs", str(tmp_path), "--name", "two",
+    ]  # fmt: skip
+    done = torchrun(2, *words, module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    events = [event["event"] for event in read_events(tmp_path / "two")]
+    assert "rollback" in events
+    assert events[-1] == "done"
+
+
+def test_what_only_the_first_process_meets_ends_all_of_them_in_words(tmp_path: Path) -> None:
+    words = ["--rounds", "20", "--runs", str(tmp_path)]
+    done = torchrun(2, "sparring", "train", "dcgan", "--data", str(tmp_path / "nothing"), *words, module=True)
+    assert done.returncode != 0
+    assert "Connection" not in done.stderr
+    assert "DistBackendError" not in done.stderr
 
 
 def test_ctrl_c_saves_and_any_number_of_processes_goes_on(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,19 +49,21 @@ class World:
         """What the first process says, in all of them: anything that JSON can hold."""
         if self.size == 1:
             return value
-        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(_carrier())
-        length = torch.tensor([len(data)], device=data.device)
-        dist.broadcast(length, 0)
-        data = data if self.first else torch.empty(int(length), dtype=torch.uint8, device=data.device)
-        dist.broadcast(data, 0)
-        return json.loads(bytes(data.cpu().tolist()))
+        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        length = torch.tensor([len(data)])
+        with _heard():
+            dist.broadcast(length, 0)
+            data = data if self.first else torch.empty(int(length), dtype=torch.uint8)
+            dist.broadcast(data, 0)
+        return json.loads(bytes(data.tolist()))
 
     def gathered(self, mine: Tensor) -> list[Tensor]:
         """The tensor of every process, by rank."""
         if self.size == 1:
             return [mine]
         every = [torch.empty_like(mine) for _ in range(self.size)]
-        dist.all_gather(every, mine)
+        with _heard():
+            dist.all_gather(every, mine)
         return every
 
     @torch.no_grad()
@@ -70,17 +73,23 @@ class World:
             return
         for alike in by_kind(tensors):
             flat = torch.cat([each.reshape(-1) for each in alike])
-            dist.broadcast(flat, 0)
+            with _heard():
+                dist.broadcast(flat, 0)
             put(alike, torch.split(flat, [t.numel() for t in alike]))
 
     @contextlib.contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first process goes ahead, and leaves in a cache what the others need."""
-        if self.size > 1 and not self.first:
-            dist.barrier()
-        yield
-        if self.size > 1 and self.first:
-            dist.barrier()
+        """The first process goes ahead, and leaves in a cache what the others need. They stop where it fails."""
+        if not self.first and not self.told():
+            raise UserError("the first process could not go on, and said why")
+        try:
+            yield
+        except BaseException:
+            if self.first:
+                self.told(False)
+            raise
+        if self.first:
+            self.told(True)
 
 
 ALONE = World()
@@ -94,25 +103,42 @@ def by_kind(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
     return list(found.values())
 
 
-def _carrier() -> torch.device:
-    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """`UserError` where a process that we wait for has ended: torch has no class of its own for that."""
+    try:
+        yield
+    except RuntimeError as error:
+        line = str(error).strip().partition("\n")[0]
+        raise UserError(f"another process of this run has ended; see what it said ({line})") from error
+
+
+_names = itertools.count()
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[World]:
     """The world that `torchrun` made; alone where it did not."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size.isdecimal() and int(size) < 2:
         yield ALONE
         return
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    if backend == "nccl":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+    cuda = torch.cuda.is_available()
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda and local < torch.cuda.device_count():  # else only the CPU is left: `find_machine` says so
+        torch.cuda.set_device(local)
+    try:
+        store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+    except ValueError as error:
+        raise UserError(f"WORLD_SIZE={size} asks for several processes, start them by torchrun: {error}") from None
+    name = f"world {next(_names)}"  # a program may train several runs, one after the other
     if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
         # torchrun keeps one store over restarts, with the addresses of processes that are no more
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        store = dist.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        name = f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}, {name}"
+    store = dist.PrefixStore(name, store)  # type: ignore[attr-defined]
+    # words go by gloo, and so does all else of a run that is kept on the CPU of a machine that has more
+    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:
@@ -230,6 +256,6 @@ def check_alike(tensors: Iterable[Tensor], world: World) -> None:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    mine = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8).to(_carrier())
+    mine = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
     if any(not torch.equal(mine, other) for other in world.gathered(mine)):
         raise RuntimeError("the processes' weights have drifted apart; this is a fault of sparring: please report it")

@@ -184,15 +184,16 @@ class Turns:
         if shards.count == 1:
             return update(self.game, player, parts[0], precision, within, measure)
 
-        def work(n: int) -> tuple[Loss, list[Tensor | None], Tensor]:
+        def work(n: int) -> tuple[Loss, list[bool], Tensor]:
             self.seed(shards.mine[n])
             loss = differentiated(self.game, player, parts[n], precision, within)
             gradients = [p.grad for p in within.owned]
             player.optimizer.zero_grad(set_to_none=True)
-            return loss, gradients, flat(loss, gradients, within.owned)
+            names = Loss(*({name: v.detach() for name, v in each.items()} for each in (loss.terms, loss.watch)))
+            return names, [g is not None for g in gradients], flat(loss, gradients, within.owned)
 
         found = shards.each(self.game.modules.values(), work)
-        there = [any(g is not None for g in each) for each in zip(*(gs for _, gs, _ in found), strict=True)]
+        there = [any(each) for each in zip(*(flags for _, flags, _ in found), strict=True)]
         loss = spread(shards.mean([vector for _, _, vector in found]), found[0][0], within.owned, there)
         self.seed(shards.count)
         loss = step(self.game, player, loss, within, measure)
@@ -201,17 +202,23 @@ class Turns:
 
 
 def flat(loss: Loss, gradients: Sequence[Tensor | None], owned: Sequence[Tensor]) -> Tensor:
-    """(all numbers,) gradients, then terms, then what is watched: in the parameters' own precision."""
-    kind = owned[0].dtype
+    """(all numbers,) gradients, which of them there are, terms, and what is watched: in the parameters' precision."""
+    kind, device = owned[0].dtype, owned[0].device
     parts = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, owned, strict=True)]
-    values = [*loss.terms.values(), *loss.watch.values()]
+    there = torch.tensor([float(g is not None) for g in gradients]).to(device, non_blocking=True)
+    values = [there, *loss.terms.values(), *loss.watch.values()]
     return torch.cat([v.detach().reshape(-1).to(kind) for v in [*parts, *values]])
 
 
-def spread(vector: Tensor, like: Loss, owned: Sequence[Tensor], there: Sequence[bool]) -> Loss:
-    """The reverse of `flat`: sets the gradients that are `there`, laid out like their parameters."""
+def spread(vector: Tensor, like: Loss, owned: Sequence[Tensor], here: Sequence[bool]) -> Loss:
+    """The reverse of `flat`: sets the gradients that are there, laid out like their parameters.
+
+    `here` are those that this process's shards have; only for others does it wait for the device to tell whether
+    another process's have them.
+    """
     names = [*like.terms, *like.watch]
-    *gradients, values = torch.split(vector, [*(p.numel() for p in owned), len(names)])
+    *gradients, flags, values = torch.split(vector, [*(p.numel() for p in owned), len(owned), len(names)])
+    there = here if all(here) else (flags > 0).tolist()
     for parameter, gradient, has in zip(owned, gradients, there, strict=True):
         if has:
             parameter.grad = torch.empty_like(parameter).copy_(gradient.view(parameter.shape))

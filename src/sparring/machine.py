@@ -55,7 +55,7 @@ def find_machine(how: How, key: str, world: World = ALONE) -> Machine:
     elif how.reproducible or world.size > 1:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         torch.set_num_threads(1 if how.reproducible else max(1, (os.cpu_count() or 1) // here))
-    device = find_device(how.device)
+    device = find_device(how.device) if world.size == 1 else shared_device(how.device)
     if how.precision != "auto":
         precision: Precision = how.precision
     else:
@@ -80,6 +80,23 @@ def find_device(name: str) -> torch.device:
         )
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
         raise UserError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+    return device
+
+
+def shared_device(name: str) -> torch.device:
+    """The device of one of several processes: a CUDA device each, which `torchrun` numbers, or the CPU."""
+    if name == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")  # of Apple's there is one, which processes cannot speak to each other by
+    device, local = find_device(name), int(os.environ.get("LOCAL_RANK", "0"))
+    if device.type == "mps":
+        raise UserError(f"device={name} is not for several processes; use --device cpu, or one process")
+    if device.index is not None:
+        raise UserError(f"device={name} names one device, and each of several processes needs its own; use cuda")
+    if device.type == "cuda" and local >= torch.cuda.device_count():
+        raise UserError(
+            f"there are {torch.cuda.device_count()} CUDA devices, and more processes than that; start as many as "
+            "there are, or use --device cpu"
+        )
     return device
 
 

@@ -98,7 +98,7 @@ def _start_run(plan: Plan, console: Console, world: World) -> Run:
         splits: Splits = open_data(plan.data)
     check_limits(plan.model)
     shards = shards_of(plan.how, world)
-    plan = fit_batch(plan, len(splits["train"]), console)
+    plan = fit_batch(plan, len(splits["train"]), console, shards.count)
     source = recipes.find(plan.recipe).data(plan.model, splits["train"])
     splits = as_learnt(splits, source.about, plan)
     checked(plan, source, shards)
@@ -143,17 +143,27 @@ def shards_of(how: How, world: World) -> Shards:
 
 def launch(world: World) -> dict[str, str]:
     """Who started these processes: `torchrun` starts all of them again when one has died."""
-    return {"launch": f"{socket.gethostname()}:{os.getppid()}"} if world.size > 1 else {}
+    return {"launch": launcher()} if world.size > 1 else {}
+
+
+def launcher() -> str:
+    """`torchrun`'s process, and what tells it from those that had its number before, as in containers.
+
+    A run's id is one of its own with --standalone, else what the user gave; when the process began is told by Linux.
+    """
+    parent, began = os.getppid(), ""
+    with contextlib.suppress(OSError, IndexError):
+        began = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[19]
+    return ":".join([socket.gethostname(), str(parent), os.environ.get("TORCHELASTIC_RUN_ID", ""), began])
 
 
 def relaunched(runs: Path) -> str | None:
     """The run that these processes had begun before one of them died, if so."""
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
         return None
-    mine = f"{socket.gethostname()}:{os.getppid()}"
-    found = []
+    mine, found = launcher(), list[Path]()
     for file in runs.glob("*/config.json"):
-        with contextlib.suppress(UserError):
+        with contextlib.suppress(UserError, OSError):
             if read_config(file.parent).facts.get("launch") == mine:
                 found.append(file)
     return str(max(found, key=lambda file: file.stat().st_mtime).parent) if found else None
@@ -285,13 +295,13 @@ def summary(result: Mapping[str, Any]) -> str:
     return f"judged: {', '.join(words)}"
 
 
-def fit_batch(plan: Plan, samples: int, console: Console) -> Plan:
-    """A recipe's own batch is lowered for a small set; one that the user chose is not touched."""
+def fit_batch(plan: Plan, samples: int, console: Console, shards: int = 1) -> Plan:
+    """A recipe's own batch is lowered for a small set, to what shards can share; one that the user chose is kept."""
     batch = getattr(plan.model, "batch", 0)
     if batch <= samples or batch != recipes.preset(recipes.find(plan.recipe), plan.preset)[1].batch or samples < 4:
         return plan
-    pack = getattr(plan.model, "pack", 1)
-    fitting = max(pack, samples // 2 // pack * pack)
+    least = shards * getattr(plan.model, "pack", 1)
+    fitting = max(least, samples // 2 // least * least)
     console.print(f"batch {fitting}, because there are only {samples} samples to train on")
     return dataclasses.replace(plan, model=dataclasses.replace(plan.model, batch=fitting))
 

@@ -224,43 +224,71 @@ def snapshot(job: Job, events: Events) -> None:
     events.write("samples", round=job.state.round, images=job.images, file=name, **facts)
 
 
+@dataclass
+class Lead:
+    """The first process's words to the others; between two stretches of rounds they wait for one."""
+
+    world: World
+    waiting: bool = True
+    """Whether they wait for the word that begins a stretch, or ends all; else they are in a round."""
+
+    def say(self, word: str) -> None:
+        """To all: `on` or `back` begins a stretch, `trouble` and `stop` end it, `over` ends all."""
+        self.world.told(word)
+        self.waiting = word == "trouble"
+
+
 def play(job: Job, console: Console) -> bool:
     """Train to the end: True; or until Ctrl-C or trouble, saved: False. Raises `UserError` when it cannot go on."""
     job.state = start(job.game, job.state)
     job.shards.world.copied(value for module in job.game.modules.values() for value in module.state_dict().values())
     if not job.shards.world.first:
         return follow(job)
-    with only_one(job.folder):
-        while True:
-            try:
-                return _play(job, console)
-            except Trouble as trouble:
-                if job.plan.how.on_trouble == "stop":
-                    job.shards.world.told("over")
-                    return False
-                back = roll_back(job, trouble.finding, console)
-                if not back:
-                    console.print("nothing that could be changed by itself: going on", style="yellow", markup=False)
-                    job.plan = replace(job.plan, how=replace(job.plan.how, on_trouble="warn"))
-                job.shards.world.told("back" if back else "on")
+    lead = Lead(job.shards.world)
+    try:
+        with only_one(job.folder):
+            return _lead(job, console, lead)
+    except BaseException:
+        if lead.waiting:  # whatever it was, they need not wait any longer
+            with contextlib.suppress(UserError):
+                lead.say("over")
+        raise
+
+
+def _lead(job: Job, console: Console, lead: Lead) -> bool:
+    word = "on"
+    while True:
+        try:
+            return _play(job, console, lead, word)
+        except Trouble as trouble:
+            if job.plan.how.on_trouble == "stop":
+                lead.say("over")
+                return False
+            back = roll_back(job, trouble.finding, console)
+            if not back:
+                console.print("nothing that could be changed by itself: going on", style="yellow", markup=False)
+                job.plan = replace(job.plan, how=replace(job.plan.how, on_trouble="warn"))
+            word = "back" if back else "on"
 
 
 def follow(job: Job) -> bool:
     """What every process but the first does: the same rounds, and what the first one says. It writes nothing."""
-    world, word = job.shards.world, "on"
+    world = job.shards.world
     with interruptible():  # Ctrl-C reaches all processes; the first one decides
-        while word != "over":
-            for _ in rounds(job.game, stream_of(job), job.settings, job.state):
-                word = world.told()
-                if word == "stop":
-                    return False
-                if word == "trouble":
-                    break
-            else:
-                return True
-            word = world.told()
+        while (word := world.told()) != "over":
             if word == "back":
                 reload(job)
+            try:
+                for _ in rounds(job.game, stream_of(job), job.settings, job.state):
+                    word = world.told()
+                    if word == "stop":
+                        return False
+                    if word == "trouble":
+                        break
+                else:
+                    return True
+            except NonFiniteLossError:  # all processes see it in the same round, and the first one knows what to do
+                continue
     return False
 
 
@@ -334,7 +362,7 @@ def rates_of(game: Game) -> dict[str, list[dict[str, Any]]]:
     return {name: [{k: v for k, v in g.items() if k != "params"} for g in o.param_groups] for name, o in every}
 
 
-def _play(job: Job, console: Console) -> bool:
+def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
     events = Events(job.folder)
     events.write("start" if job.state.round == 0 else "resume", round=job.state.round, time=now())
     columns = (
@@ -349,7 +377,8 @@ def _play(job: Job, console: Console) -> bool:
             if job.state.round == 0:
                 snapshot(job, events)
             care = care_for(job.folder, job.plan, job.game, job.source, job.splits, job.machine)
-            finished = _rounds(job, Recorder(job, events, progress, task, care), asked)
+            lead.say(word)
+            finished = _rounds(job, Recorder(job, events, progress, task, care), asked, lead)
         events.write("done" if finished else "stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         return finished
     except (NonFiniteLossError, FloatingPointError) as error:
@@ -373,20 +402,23 @@ def _play(job: Job, console: Console) -> bool:
             events.close()
 
 
-def _rounds(job: Job, record: Recorder, asked: threading.Event) -> bool:
-    world = job.shards.world
-    for done in rounds(job.game, stream_of(job), job.settings, job.state):
-        try:
-            record(done)
-            stop = asked.is_set() and job.state.round < job.settings.rounds
+def _rounds(job: Job, record: Recorder, asked: threading.Event, lead: Lead) -> bool:
+    try:
+        for done in rounds(job.game, stream_of(job), job.settings, job.state):
+            try:
+                record(done)
+                stop = asked.is_set() and job.state.round < job.settings.rounds
+                if stop:
+                    record.save()
+            except BaseException:
+                lead.say("trouble")
+                raise
+            lead.say("stop" if stop else "on")
             if stop:
-                record.save()
-        except BaseException:
-            world.told("trouble")
-            raise
-        world.told("stop" if stop else "on")
-        if stop:
-            return False
+                return False
+    except NonFiniteLossError:
+        lead.waiting = True
+        raise
     return True
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sparring.average import batch_norms
 from sparring.config import UserError
 from sparring.data import Source
 from sparring.distributed import WHOLE, Shards
@@ -38,6 +39,11 @@ def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0, sh
     Where players come in later, or leave, each stretch of the run counts by its share. All processes play it together.
     """
     game = assemble(plan, source.about, machine)
+    if plan.model.batch == shards.count > 1 and batch_norms(game.modules.values()):
+        raise UserError(
+            f"batch={plan.model.batch} cut into {shards.count} shards: batch norm, which these networks have, compares "
+            f"samples of a shard; use {2 * shards.count} or more"
+        )
     total = plan.model.rounds
     turns = {turn for player in game.players for turn in (player.start, player.stop) if turn and turn < total}
     marks = [0, *sorted(turns), total]

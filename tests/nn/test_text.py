@@ -9,6 +9,7 @@ import torch
 
 from sparring import training
 from sparring.data import Data, Source, open_data
+from sparring.duel import Penalties
 from sparring.game import Game
 from sparring.machine import Machine
 from sparring.nn.text import TextEncoder, TextGenerator
@@ -56,6 +57,9 @@ def test_pictures_are_drawn_again_first_and_fakes_made_from_begin_on(source: Sou
     assert [player.name for player in plain.players] == ["discriminator", "generator"]
     acting = [{player.name for player in game.players if player.acts(number)} for number in range(10)]
     assert acting == [{"rebuilder"}] * 7 + [{"rebuilder", "discriminator", "generator"}] * 3
+    lazy = game_of(penalty=Penalties(r1=1.0, every=2))
+    assert {player.name for player in lazy.players if player.acts(0)} == {"rebuilder"}
+    assert lazy.player("penalty").acts(7)
     columns = source[torch.arange(16)]
     batch = {"image": columns["image"].float() / 127.5 - 1, "caption": columns["caption"]}
     assert game.on_round is not None

@@ -8,7 +8,9 @@ cluster by its share, so the model as a whole stays unconditional.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,13 +56,28 @@ def clustered(source: Source, clusters: int, seed: int = 0) -> Source:
     count = min(clusters, len(source) // 16)
     if count < 2:
         return unlabelled(source)
-    labels = kmeans(components(source), count, seed)
+    with one_thread():
+        labels = kmeans(components(source), count, seed)
     names = tuple(f"cluster {i}" for i in range(count))
     # the labels are part of the content: another processor may cluster otherwise, and resuming must notice
     sha256 = hashlib.sha256(source.about.sha256.encode() + labels.numpy().tobytes()).hexdigest()
     prior = class_prior(labels, count)
     about = replace(source.about, classes=names, prior=prior, invented=True, sha256=sha256)
     return Relabelled(about, source, labels)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Eigenvectors differ with the number of threads, and with them clusters: one process would have others than two.
+
+    Nor is anything lost: it is a matter of seconds, and with a busy neighbour two threads take many times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def components(source: Source, count: int = 32) -> Tensor:

@@ -139,7 +139,7 @@ def with_rebuilder(config: Config, game: Game, generator: TextGenerator) -> Game
         assert shared is not None
         return shared(batch) if playing[0] else dict(batch)
 
-    for name in ("discriminator", "generator"):
-        game = game.with_player(name, start=begin)
+    for player in game.players:  # a lazy penalty too: alone it would flatten the discriminator before it begins
+        game = game.with_player(player.name, start=begin)
     game = game.plus(Player("rebuilder", rebuilt, optimizer))
     return replace(game, on_round=on_round, prepare=shared and prepare)
