@@ -52,12 +52,14 @@ def main() -> None:
     if sys.argv[1:2] == ["child"]:
         return child(sys.argv[2])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modes", nargs="*", choices=[*MODES, "render", []], metavar="mode")
+    parser.add_argument("modes", nargs="*", metavar="mode", help=f"{', '.join(MODES)} or render; none is all")
     parser.add_argument("--quick", action="store_true", help="two short pairs of two cases")
     parser.add_argument("--into", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), help="only these")
     parser.add_argument("--pairs", type=int, help="of processes per case")
     given = parser.parse_args()
+    if unknown := set(given.modes) - {*MODES, "render"}:
+        parser.error(f"there is no mode {', '.join(sorted(unknown))}; use {', '.join(MODES)} or render")
     effort = QUICK if given.quick else Effort()
     effort = replace(effort, cases=tuple(given.cases or effort.cases), pairs=given.pairs or effort.pairs)
     if "OMP_NUM_THREADS" in os.environ:

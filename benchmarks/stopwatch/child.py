@@ -21,6 +21,7 @@ from stopwatch.measure import busy_core
 from stopwatch.ours import arithmetic_alone, engine_alone, ours
 from stopwatch.plain import plain
 
+
 def loop_of(side: str, case: Case) -> Loop:
     """`ours` or `plain`."""
     source = source_of(case)
@@ -55,6 +56,7 @@ def race(case: Case, side: str, seconds: float, born: float, disturbed: bool = F
     if disturbed:
         with busy_core():
             found["disturbed"] = asdict(timed(loop, seconds, warm_up=seconds / 4))
+    loop.steps.close()
     return found
 
 
@@ -69,6 +71,8 @@ def overhead(case: Case, seconds: float, threads: int, blocks: int) -> dict[str,
     for _ in range(blocks):
         for name, loop in sides.items():
             spent[name].append(1 / timed(loop, seconds).images_per_cpu_second)
+    for loop in sides.values():
+        loop.steps.close()
     ratios = {
         name: [one / least for one, least in zip(spent[name], spent["arithmetic"], strict=True)]
         for name in ("engine", "recorded")
@@ -148,6 +152,7 @@ def profile(case: Case, rounds: int, threads: int | None = None) -> dict[str, An
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
         for _ in range(rounds):
             next(loop.steps)
+    loop.steps.close()
     spent = {event.key: event.self_cpu_time_total for event in seen.key_averages()}
     whole = sum(spent.values())
     shares = sorted(((time / whole, name) for name, time in spent.items()), reverse=True)
@@ -161,8 +166,6 @@ def profile(case: Case, rounds: int, threads: int | None = None) -> dict[str, An
         "kinds": kinds,
         **loop.facts,
     }
-
-
 
 
 def environment() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 class Loop:
     """Whoever trains: each `next` of `steps` is one round of `batch` pictures."""
 
-    steps: Iterator[Any]
+    steps: Generator[Any, None, None]
     sample: Callable[[], Tensor]
     batch: int
     modules: Mapping[str, nn.Module]

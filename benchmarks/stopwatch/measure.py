@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from stopwatch.cases import CASES, Case, grown
@@ -30,7 +31,7 @@ class Effort:
     pairs: int = 5
     seconds: float = 6.0
     """Of each measurement, after a quarter of it as warm-up."""
-    blocks: int = 15
+    blocks: int = 40
     """Turns of the engine and of the arithmetic alone."""
     sweep: float = 0.3
     """Seconds for each size of the peak."""
@@ -50,6 +51,13 @@ def child(task: str, case: Case | None = None, **told: Any) -> dict[str, Any]:
         raise RuntimeError(f"{task} of {case.name if case else 'the machine'}: {done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def settled(values: Sequence[float], draws: int = 2000) -> dict[str, Any]:
+    """Middle of many values, and the range that holds it in 90 % of draws from them (the bootstrap)."""
+    random, count = Random(0), len(values)
+    middles = sorted(statistics.median(random.choices(values, k=count)) for _ in range(draws))
+    return spread(values) | {"least": middles[draws // 20], "most": middles[-draws // 20]}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -88,8 +96,8 @@ def overhead(effort: Effort) -> dict[str, Any]:
     names = [name for name in effort.cases if name.startswith("dcgan") and not name.endswith("apart")]
     found = {}
     for name in names:
-        told = child("overhead", CASES[name], seconds=effort.seconds / 6, threads=1, blocks=effort.blocks)
-        found[name] = {key: spread([ratio - 1 for ratio in values]) for key, values in told["ratios"].items()}
+        told = child("overhead", CASES[name], seconds=effort.seconds / 15, threads=1, blocks=effort.blocks)
+        found[name] = {key: settled([ratio - 1 for ratio in values]) for key, values in told["ratios"].items()}
         found[name]["cpu_seconds_per_image"] = told["cpu_seconds_per_image"]
     return found
 
@@ -114,17 +122,18 @@ def growth(effort: Effort) -> dict[str, Any]:
 def peak(effort: Effort) -> dict[str, Any]:
     """Measured peak, and the share of it that a round of ours reaches, with the threads that ours chose."""
     found: dict[str, Any] = {"peaks": {}, "cases": {}}
-    for threads in sorted({1, os.cpu_count() or 1}):
+    for threads in sorted({1, child("environment")["threads"]}):  # torch's own choice: ours takes one or all
         found["peaks"][str(threads)] = child("peak", seconds=effort.sweep, threads=threads, quick=effort.quick)
     for name in [name for name in effort.cases if name.startswith("dcgan") and not name.endswith("apart")]:
-        runs = [child("race", CASES[name], side="ours", seconds=effort.seconds) for _ in range(max(2, effort.pairs // 2))]
+        runs = [
+            child("race", CASES[name], side="ours", seconds=effort.seconds) for _ in range(max(2, effort.pairs // 2))
+        ]
         counted = child("profile", CASES[name], rounds=1, threads=1)
         per_image = counted["flops_per_round"] / counted["batch"]
         shares = []
         for run in runs:
-            peaks = found["peaks"].get(str(run["torch_threads"]))
-            kind = f"convolution {run['precision']}"
-            shares.append(per_image * run["images_per_second"] / peaks[kind]["flops"] if peaks else float("nan"))
+            most = found["peaks"][str(run["torch_threads"])][f"convolution {run['precision']}"]["flops"]
+            shares.append(per_image * run["images_per_second"] / most)
         found["cases"][name] = {
             "flops_per_image": per_image,
             "share": spread(shares),
@@ -230,7 +239,10 @@ MODES: Mapping[str, Callable[[Effort], dict[str, Any]]] = {
 def said(name: str, found: dict[str, Any]) -> dict[str, Any]:
     """The same; who waits sees that something happens."""
     ratio = found.get("ratio images_per_second")
-    print(f"  {name}" + (f": {ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})" if ratio else ""), flush=True)
+    print(
+        f"  {name}" + (f": {ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})" if ratio else ""),
+        flush=True,
+    )
     return found
 
 
@@ -238,6 +250,8 @@ def run(mode: str, effort: Effort, into: Path) -> Path:
     """Measure, and write `<into>/<mode>.json` with the machine, the date and the command."""
     print(mode, flush=True)
     before, begin = os.getloadavg()[0], time.perf_counter()
+    if before > 0.5:
+        print(f"  note: the load is {before:.1f} already; ratios of wall-clock want quiet cores", flush=True)
     found = MODES[mode](effort)
     written = {
         "mode": mode,

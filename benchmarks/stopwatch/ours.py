@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,11 @@ def ours(case: Case, source: Source, threads: int | None = None) -> Loop:
     folder = tempfile.TemporaryDirectory(prefix="speed-")
     job = Job(Path(folder.name), plan, {"train": source}, source, machine, game, start(game))
 
-    def steps() -> Iterator[Any]:
-        with folder, Progress(console=Console(quiet=True)) as progress:
+    def steps() -> Generator[Any, None, None]:
+        quiet = Console(quiet=True)
+        with folder, Progress(console=quiet) as progress, closing(Events(job.folder)) as events:
             task = progress.add_task("", total=job.settings.rounds, rate="", losses="")
-            record = Recorder(job, Events(job.folder), progress, task)
+            record = Recorder(job, events, progress, task)
             for done in rounds(job.game, stream_of(job), job.settings, job.state):
                 record(done)
                 yield done
@@ -62,7 +64,8 @@ def engine_alone(case: Case, source: Source, threads: int) -> Loop:
     machine = find_machine(plan.how, source.about.key)
     game = assemble(plan, source.about, machine)
     job = Job(Path(), plan, {"train": source}, source, machine, game, start(game))
-    return Loop(rounds(game, stream_of(job), job.settings, job.state), lambda: torch.empty(0), case.batch, game.modules)
+    played = (done for done in rounds(game, stream_of(job), job.settings, job.state))
+    return Loop(played, lambda: torch.empty(0), case.batch, game.modules)
 
 
 def arithmetic_alone(case: Case, source: Source, threads: int) -> Loop:
@@ -77,7 +80,7 @@ def arithmetic_alone(case: Case, source: Source, threads: int) -> Loop:
     return Loop(_by_hand(game, plan.model, real, machine.precision), lambda: torch.empty(0), case.batch, game.modules)
 
 
-def _by_hand(game: Game, config: Any, real: Tensor, precision: Any) -> Iterator[None]:
+def _by_hand(game: Game, config: Any, real: Tensor, precision: Any) -> Generator[None, None, None]:
     G, D = game.modules["generator"], game.modules["discriminator"]
     optimizer_d, optimizer_g = (game.player(name).optimizer for name in ("discriminator", "generator"))
     hinge, averages = config.objective == "hinge", start(game).averages

@@ -81,7 +81,14 @@ def growth(found: Mapping[str, Any]) -> str:
                 ranged(one["ratio images_per_second"]), f"{mebibytes(plain['memory'])} → {mebibytes(ours['memory'])}",
                 f"{plain['first_image_seconds']:.1f} → {ours['first_image_seconds']:.1f}",
             ])  # fmt: skip
-    columns = ["what grows", "to", "time per image, ours, to the first", "ours / plain", "memory, MiB", "first image, s"]
+    columns = [
+        "what grows",
+        "to",
+        "time per image, ours, to the first",
+        "ours / plain",
+        "memory, MiB",
+        "first image, s",
+    ]
     return table(columns, rows)
 
 

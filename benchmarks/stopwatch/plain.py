@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ def plain(case: Case, source: Source) -> Loop:
     names = [name for name in ("source", "image") if name in columns]
     data = TensorDataset(*[columns[name].float() / 127.5 - 1 for name in names])
     loader = DataLoader(data, batch_size=case.batch, shuffle=True, drop_last=True)
-    written: Mapping[str, Callable[..., Iterator[dict[str, float]]]] = {"r3": r3, "cyclegan": cyclegan}
+    written: Mapping[str, Callable[..., Generator[dict[str, float], None, None]]] = {"r3": r3, "cyclegan": cyclegan}
     steps = written.get(case.recipe, gan)(game.modules, loader, config)
 
     def sample() -> Tensor:
@@ -67,7 +67,9 @@ def generator_loss(objective: str, fake: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
 
 
-def gan(modules: Mapping[str, nn.Module], loader: DataLoader[Any], config: Any) -> Iterator[dict[str, float]]:
+def gan(
+    modules: Mapping[str, nn.Module], loader: DataLoader[Any], config: Any
+) -> Generator[dict[str, float], None, None]:
     """MLP GAN and DCGAN."""
     G, D = modules["generator"], modules["discriminator"]
     optimizer_g, optimizer_d = adam([G], config.generator), adam([D], config.discriminator)
@@ -88,7 +90,9 @@ def gan(modules: Mapping[str, nn.Module], loader: DataLoader[Any], config: Any) 
             yield {"D": loss_d.item(), "G": loss_g.item()}
 
 
-def r3(modules: Mapping[str, nn.Module], loader: DataLoader[Any], config: Any) -> Iterator[dict[str, float]]:
+def r3(
+    modules: Mapping[str, nn.Module], loader: DataLoader[Any], config: Any
+) -> Generator[dict[str, float], None, None]:
     """R3GAN: which of a pair is real, R1 and R2, as in its authors' trainer."""
     G, D = modules["generator"], modules["discriminator"]
     optimizer_g, optimizer_d = adam([G], config.generator), adam([D], config.discriminator)
@@ -122,6 +126,7 @@ class Buffer:
         self.size, self.kept = size, list[Tensor]()
 
     def push_and_pop(self, fakes: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same number, about half of them former ones once it is full."""
         out = []
         for fake in fakes.detach():
             if len(self.kept) < self.size:
@@ -136,7 +141,9 @@ class Buffer:
         return torch.stack(out)
 
 
-def cyclegan(modules: Mapping[str, nn.Module], loader: DataLoader[Any], config: Any) -> Iterator[dict[str, float]]:
+def cyclegan(
+    modules: Mapping[str, nn.Module], loader: DataLoader[Any], config: Any
+) -> Generator[dict[str, float], None, None]:
     """CycleGAN: translators first, then each critic with the same fakes through a buffer, an optimizer each."""
     to_image, to_source, of_images, of_sources = list(modules.values())[:4]
     optimizer_g = adam([to_image, to_source], config.generator)
