@@ -83,7 +83,7 @@ def overhead(case: Case, seconds: float, threads: int, blocks: int) -> dict[str,
 def once(work: Callable[[], object], seconds: float) -> float:
     """The least time of a call, in seconds."""
     work()
-    times, begin = [], time.perf_counter()
+    times, begin = list[float](), time.perf_counter()
     while len(times) < 3 or time.perf_counter() - begin < seconds:
         mark = time.perf_counter()
         work()
@@ -116,7 +116,7 @@ def peak(seconds: float, threads: int | None = None, quick: bool = False) -> dic
         for kind, make, sizes in (("convolution", convolution, convolutions), ("matrix", matrix, products)):
             found = []
             for size in sizes:
-                work, operations = make(dtype, *size)  # type: ignore[operator]
+                work, operations = make(dtype, *size)
                 found.append((operations / once(work, seconds), size))
             rate, size = max(found)
             best[f"{kind} {str(dtype).removeprefix('torch.')}"] = {"flops": rate, "size": size}
