@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -39,6 +40,7 @@ from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready, to_int16
+from sparring.data.shards import is_shards
 from sparring.data.texts import RUNNING, encoded, parts_of
 from sparring.data.vectors import TURNED
 from sparring.data.views import HALF, view_named, words_of
@@ -378,7 +380,8 @@ def checked(plan: Plan, source: Source, shards: Shards) -> None:
 
 def short(data: str) -> str:
     """A folder's or file's own name, for the name of the run."""
-    return Path(data.partition(":")[0]).stem.lower().replace(" ", "-") or "data"
+    name = data.partition("://")[2] or data.partition(":")[0]
+    return re.sub(r"[ {}?&=]+", "-", Path(name).stem.lower()).strip("-") or "data"
 
 
 def with_full_paths(plan: Plan) -> Plan:
@@ -406,6 +409,8 @@ def with_full_paths(plan: Plan) -> Plan:
     path = Path(data).expanduser()
     if path.exists() and ("/" in data or "." in data or path.is_dir()) and data not in NAMED:
         data = str(path.resolve())
+    elif is_shards(data) and "://" not in data:  # several tars: {000..099}.tar
+        data = str(path.absolute())
     return dataclasses.replace(
         plan,
         recipe=full(plan.recipe),
