@@ -114,7 +114,7 @@ def parsed(path: Path, where: str) -> Index:
     try:
         with safe_open(path, "pt") as file:
             facts = from_json(Facts, json.loads((file.metadata() or {})["sparring"]), "index")
-            numbers = [file.get_tensor(name) for name in _NUMBERS]
+            numbers = [file.get_tensor(name).clone() for name in _NUMBERS]  # else they are the file's own pages
         if facts.format != _FORMAT:
             raise ValueError(f"format {facts.format}, and this version reads {_FORMAT}")
         counts = [shard.samples for shard in facts.shards]
@@ -128,7 +128,7 @@ def parsed(path: Path, where: str) -> Index:
         if facts.classes and bool((label < 0).any() | (label >= len(facts.classes)).any()):
             raise ValueError("labels without a class")
         return Index(facts, *numbers)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, UserError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"data: {where} is not a sound index ({error}); copy or make it again") from None
 
 
