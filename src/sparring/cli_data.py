@@ -1,4 +1,4 @@
-"""The commands `sparring data list` and `sparring data inspect`."""
+"""The commands `sparring data list`, `inspect` and `shard`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 
 USAGE = """\
 usage: sparring data list
-       sparring data inspect PATH|NAME [--size 64] [--labels FILE] [--sheet FILE.png] [--json]"""
+       sparring data inspect PATH|NAME [--size 64] [--labels FILE] [--sheet FILE.png] [--json]
+       sparring data shard FOLDER|ZIP -o SHARDS [--bytes 256MB] [--labels FILE] [--test 0.1]"""
 MOST_NAMES = 6
 MOST_GROUPS = 4
 
 
 def data(arguments: Sequence[str]) -> None:
     """Sets by name, or what is wrong with one."""
-    tasks: dict[str, Callable[..., None]] = {"list": listed, "inspect": inspect}
+    tasks: dict[str, Callable[..., None]] = {"list": listed, "inspect": inspect, "shard": shard}
     word = arguments[0] if arguments else "-h"
     if word in tasks:
         command(tasks[word], arguments[1:], f"data {word}")
         return
     print(USAGE)
     if not word.startswith("-"):
-        raise UserError(f"data: '{word}' is neither list nor inspect{did_you_mean(word, list(tasks))}")
+        raise UserError(f"data: '{word}' is not list, inspect or shard{did_you_mean(word, list(tasks))}")
 
 
 def listed() -> None:
@@ -93,6 +94,42 @@ def inspect(
         raise UserError(f"data={path}: nothing here can be trained on; see above")
     if sheet:
         write_sheet(found, splits, Path(sheet).expanduser())
+
+
+def shard(
+    path: positional(str, "FOLDER|ZIP"),  # type: ignore[valid-type]
+    out: text("SHARDS", "-o") = None,  # type: ignore[valid-type]
+    bytes: str = "256MB",
+    labels: text("FILE") = None,  # type: ignore[valid-type]
+    test: float = 0.1,
+) -> None:
+    """Pack pictures into tar shards with an index, for sets larger than memory or disk; --data takes their folder.
+
+    They may lie on a disk, a web server or in an object store. Files are copied as they are; bad ones are left out.
+
+    Args:
+        path: A folder or .zip of pictures, as training takes it.
+        out: The new folder of shards.
+        bytes: About so large is each: 100MB, 1GB.
+        labels: A CSV or JSON file of file name and label.
+        test: Share held out for judging.
+    """
+    from sparring.data import Data
+    from sparring.data.packing import bytes_of, packed
+
+    if out is None:
+        raise UserError("-o is missing: give the folder that the shards are to be written to")
+    settings = Data(data=path, labels=labels, test=test)
+    made = packed(Path(path).expanduser(), Path(out).expanduser(), bytes_of(bytes), settings)
+    console = Console(soft_wrap=True, highlight=False)
+    facts = made.index.facts
+    counts = ", ".join(f"{len(made.index.rows(split)):,} {split}" for split in ("train", "test"))
+    total = sum(each.size for each in facts.shards) / 1e6
+    lines = [f"{out}: {counts}; {len(facts.shards)} shards, {total:,.1f} MB; {facts.color}"]
+    lines += [f"{len(facts.classes)} classes"] if facts.classes else []
+    lines += [f"note: {note}" for note in made.notes]
+    for line in lines + [f"left out: {name}: {reason}" for name, reason in made.bad]:
+        console.print(printable(line), markup=False)
 
 
 def write_sheet(found: Inspection, splits: Any, path: Path) -> None:

@@ -26,12 +26,13 @@ from sparring.data.cache import cache_dir
 from sparring.data.clusters import unlabelled
 from sparring.data.kinds import ready
 from sparring.data.loader import Augment, batches
+from sparring.data.source import shuffled
 from sparring.data.views import pictures_alone
 from sparring.engine import Train, train
 from sparring.files import replacing
 from sparring.machine import Machine
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol, extractor_named
-from sparring.metrics.features import Extractor, coordinates, extract, from_afar, pixels, weights_hash
+from sparring.metrics.features import CHUNK, Extractor, coordinates, extract, from_afar, pixels, weights_hash
 from sparring.nn.image import ConvEncoder
 from sparring.recipes import classifier
 
@@ -176,7 +177,7 @@ def trained_alone(config: self_supervised.Config, source: Source, machine: Machi
     stream = batches(source, config.batch, SEED, device=machine.device)
     state = train(game, stream, Train(config.rounds, SEED, machine.precision))
     encoder = cast(ConvEncoder, state.averages["encoder"]).cpu().eval()
-    some = torch.randperm(len(source), generator=torch.Generator().manual_seed(SEED))[:EVENED]
+    some = shuffled(source, SEED)[:EVENED]
     encoder.even_out(ready(source[some]["image"]))
     return encoder
 
@@ -219,11 +220,13 @@ def per_channel(digits: Extractor) -> Extractor:
 
 def named_rightly(extractor: Extractor, source: Source) -> Tensor:
     """(N,) bool: whether the extractor names the label of each sample of the source."""
-    columns = source[torch.arange(len(source))]
-    logits = extract(extractor, columns[source.about.key]).logits
-    assert logits is not None
-    right: Tensor = logits.argmax(1) == columns["label"]
-    return right
+    right = []
+    for rows in torch.split(torch.arange(len(source)), CHUNK):  # there may be more than memory holds
+        columns = source[rows]
+        logits = extract(extractor, columns[source.about.key]).logits
+        assert logits is not None
+        right.append(logits.argmax(1) == columns["label"])
+    return torch.cat(right)
 
 
 def _load(network: nn.Module, path: Path) -> bool:

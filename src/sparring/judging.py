@@ -21,6 +21,7 @@ from sparring.config import UserError, did_you_mean, read_json
 from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.cache import cache_dir
 from sparring.data.kinds import KINDS, ready, to_wave
+from sparring.data.source import shuffled
 from sparring.data.tensors import brought_to
 from sparring.data.toys import TOYS, Toy, captured
 from sparring.engine import device_of
@@ -66,7 +67,7 @@ def rows_of(source: Source, n: int, seed: int) -> Tensor:
 
     In no order: many sets are sorted by class, and groups of a jackknife must be alike.
     """
-    return torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:n]
+    return shuffled(source, seed)[:n]
 
 
 def features_of(extractor: Extractor, source: Source, n: int, seed: int) -> Features:

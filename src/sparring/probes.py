@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sparring import sampling
 from sparring.average import batch_norms
 from sparring.data.kinds import KINDS, ready
-from sparring.data.source import Source
+from sparring.data.source import Source, shuffled
 from sparring.engine import Precision, State, autocast, device_of
 from sparring.game import Game
 from sparring.metrics.copying import mann_whitney
@@ -89,7 +89,7 @@ class Probes:
         self.covered = max(_covered(self.real.few, self.reach, beside), 0.05)
 
     def _columns(self, source: Source, most: int) -> dict[str, Tensor]:
-        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(SEED))[:most]
+        order = shuffled(source, SEED)[:most]
         return {name: ready(column, device_of(self.game)) for name, column in source[order].items()}
 
     def _known(self, batch: Tensor, label: Tensor | None) -> Known:

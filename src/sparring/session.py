@@ -29,6 +29,7 @@ from sparring.config import (
 from sparring.data import NAMED, Data, Source, Splits, open_data
 from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
+from sparring.data.shards import is_shards
 from sparring.data.vectors import TURNED
 from sparring.data.views import HALF, view_named
 from sparring.distributed import Shards, World, joined
@@ -349,6 +350,8 @@ def with_full_paths(plan: Plan) -> Plan:
     path = Path(data).expanduser()
     if path.exists() and ("/" in data or "." in data or path.is_dir()) and data not in NAMED:
         data = str(path.resolve())
+    elif is_shards(data) and "://" not in data:  # several tars: {000..099}.tar
+        data = str(path.absolute())
     return dataclasses.replace(
         plan,
         recipe=full(plan.recipe),

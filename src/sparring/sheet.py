@@ -13,6 +13,7 @@ from sparring.config import UserError
 from sparring.data import Splits
 from sparring.data.copies import Look
 from sparring.data.inspect import Inspection, together
+from sparring.data.source import shuffled
 from sparring.data.tensors import recolored
 from sparring.show import picture, scatter
 
@@ -59,7 +60,7 @@ def _sample(inspection: Inspection, splits: Splits, seed: int) -> Iterator[Strip
     """Training pictures by chance, in the order of their classes."""
     source, about = splits["train"], inspection.about
     offset = sum(list(inspection.lengths.values())[: list(inspection.lengths).index("train")])
-    rows = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:SAMPLE].sort().values
+    rows = shuffled(source, seed)[:SAMPLE].sort().values
     captions = [inspection.name_of(offset + row) for row in rows.tolist()]
     if inspection.classes:
         labels = source[rows]["label"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -123,7 +124,8 @@ def warner(console: Console) -> Callable[[str], None]:
 
 def short(data: str) -> str:
     """A folder's or file's own name, for the name of the run."""
-    return Path(data.partition(":")[0]).stem.lower().replace(" ", "-") or "data"
+    name = data.partition("://")[2] or data.partition(":")[0]
+    return re.sub(r"[ {}?&=]+", "-", Path(name).stem.lower()).strip("-") or "data"
 
 
 class Model(NamedTuple):

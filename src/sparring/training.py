@@ -25,6 +25,7 @@ from sparring.config import UserError, from_json, to_json
 from sparring.data import About, Source, Splits
 from sparring.data.kinds import KINDS
 from sparring.data.loader import batches
+from sparring.data.stores import ShardError
 from sparring.distributed import ALONE, WHOLE, Shards, World
 from sparring.doctor import Finding
 from sparring.engine import MEASURED, NonFiniteLossError, Round, State, Train, rounds, start
@@ -90,9 +91,8 @@ def stream(plan: Plan, source: Source, machine: Machine, first: int, world: Worl
     """The batches from number `first` on, of them this process's part."""
     model = plan.model
     augment, dropped = getattr(model, "augment", None), getattr(model, "label_dropout", 0.0)
-    return batches(
-        source, model.batch, plan.how.seed, first, augment, machine.device, dropped, (world.rank, world.size)
-    )
+    part, workers = (world.rank, world.size), plan.data.workers
+    return batches(source, model.batch, plan.how.seed, first, augment, machine.device, dropped, part, workers)
 
 
 def check_source(source: Source) -> None:
@@ -384,6 +384,8 @@ def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
     except (NonFiniteLossError, FloatingPointError) as error:
         if care is not None:
             care.broken(job.state.round, str(error), events, console)
+        raise UserError(f"training stopped: {error}{_last_good(job)}") from None
+    except ShardError as error:
         raise UserError(f"training stopped: {error}{_last_good(job)}") from None
     except OSError as error:
         raise UserError(

@@ -23,6 +23,7 @@ from sparring.data.oracle import open_oracle
 from sparring.data.pictures import Report, inspect_pictures, open_pictures
 from sparring.data.settings import Data
 from sparring.data.shapes import open_shapes
+from sparring.data.shards import is_shards, open_shards
 from sparring.data.sounds import open_sounds
 from sparring.data.source import About, Batch, Source, Splits, TensorSource, carve, subset, tensor_source
 from sparring.data.stacked import open_stacked
@@ -112,6 +113,8 @@ def _opened(settings: Data) -> Splits:
         raise UserError("data is empty; give a name, a folder or a zip file")
     if settings.data in NAMED:
         return NAMED[settings.data].open(settings)
+    if is_shards(settings.data):
+        return open_shards(settings)
     path = _path(settings)
     if is_outside(settings.data, NAMED) and not path.exists():
         function: Callable[[Data], Splits] = resolve(settings.data, {}, "data")
@@ -171,7 +174,7 @@ def open_reported(settings: Data) -> tuple[Splits, Report | None]:
 
     The splits of a folder or zip that training would refuse are empty.
     """
-    if settings.data.strip() and settings.data not in NAMED:
+    if settings.data.strip() and settings.data not in NAMED and not is_shards(settings.data):
         path = _path(settings)
         outside = is_outside(settings.data, NAMED) and not path.exists()
         if (

@@ -20,7 +20,7 @@ from sparring.data import shapes
 from sparring.data.few import labels_of
 from sparring.data.labels import is_picture, parsed
 from sparring.data.settings import Data
-from sparring.data.source import About, Source, Splits, names_of, subset
+from sparring.data.source import About, Source, Splits, files_of, names_of, subset
 from sparring.data.words import numbered
 
 MOST_WORDS = 32
@@ -57,6 +57,11 @@ class Captioned:
     base: Source
     caption: Tensor
     """(n, L) as `tokens` gives."""
+
+    @property
+    def files(self) -> Tensor | None:
+        """As `files_of` says."""
+        return files_of(self.base)
 
     def __len__(self) -> int:
         return len(self.base)

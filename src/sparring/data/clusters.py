@@ -17,7 +17,10 @@ import torch
 from torch import Tensor
 
 from sparring.config import UserError
-from sparring.data.source import About, Source, class_prior
+from sparring.data.source import About, Source, class_prior, files_of
+
+MOST_READ = 100_000
+"""Samples of a set in large files above which none are clustered: each start would read and decode all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,11 @@ class Relabelled:
     about: About
     source: Source
     labels: Tensor | None
+
+    @property
+    def files(self) -> Tensor | None:
+        """As `files_of` says."""
+        return files_of(self.source)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -54,7 +62,7 @@ def clustered(source: Source, clusters: int, seed: int = 0) -> Source:
         what = source.about.what
         raise UserError(f"--data {source.about.name} has {what}, and this recipe models pictures or points")
     count = min(clusters, len(source) // 16)
-    if count < 2:
+    if count < 2 or (files_of(source) is not None and len(source) > MOST_READ):
         return unlabelled(source)
     with one_thread():
         labels = kmeans(components(source), count, seed)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from sparring.config import UserError
-from sparring.data.source import About, Source, class_prior, subset
+from sparring.data.source import About, Source, class_prior, files_of, subset
+from sparring.data.source import labels_of as known_labels
 
 LABELLED = "labelled"
 """The column of pictures whose labels `label` holds, where those of `image` are not to be seen."""
@@ -35,7 +36,7 @@ def labels_of(source: Source) -> Tensor:
     """(N,) int64 labels of all samples; zeros where there are none."""
     if not source.about.classes:
         return torch.zeros(len(source), dtype=torch.int64)
-    return torch.cat([source[part]["label"] for part in torch.split(torch.arange(len(source)), 4096)])
+    return known_labels(source)
 
 
 def limited(train: Source, limit: int, seed: int) -> Source:
@@ -59,6 +60,11 @@ class FewLabels:
     source: Source
     rows: Tensor
     """(n,) the samples that keep their labels."""
+
+    @property
+    def files(self) -> Tensor | None:
+        """As `files_of` says."""
+        return files_of(self.source)
 
     def __len__(self) -> int:
         return len(self.source)

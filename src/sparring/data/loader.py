@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,10 +10,13 @@ import torch
 from torch import Tensor
 
 from sparring.config import UserError
+from sparring.data.ahead import in_order
 from sparring.data.kinds import ready
-from sparring.data.source import Batch, Source
+from sparring.data.source import Batch, Source, files_of, shuffled
 from sparring.seeds import hashed, mix
 
+USUAL_WORKERS = 2
+"""Threads that read what is not in memory."""
 PICTURES = ("image", "source", "labelled")
 """Columns that are mirrored and moved together."""
 
@@ -36,12 +40,14 @@ def batches(
     device: torch.device | None = None,
     unlabelled: float = 0.0,
     part: tuple[int, int] = (0, 1),
+    workers: int | None = None,
 ) -> Iterator[dict[str, Tensor]]:
     """Endless batches from number `start` on, on `device`, as networks read them (`kinds.ready`).
 
     Each epoch is a new order of all samples; the last few that do not fill a batch wait for another epoch. A share of
     `unlabelled` labels becomes one more class, other ones in each epoch. `part` (i, n): only the i-th of n equal parts
-    of every batch.
+    of every batch. `workers` threads read and decode the next batches meanwhile, none of them (0) where samples lie in
+    memory; their number changes no batch.
     """
     n = len(source)
     if batch > n:
@@ -50,15 +56,14 @@ def batches(
         raise UserError(f"batch={batch} must be at least 1")
     if batch % part[1]:
         raise UserError(f"batch={batch} cannot be cut into {part[1]} parts; use a multiple of {part[1]}")
-    per_epoch, rows = n // batch, batch // part[1]
-    number, epoch, order = start, -1, torch.empty(0)
-    while True:
-        if number // per_epoch != epoch:
-            epoch = number // per_epoch
-            order = torch.randperm(n, generator=torch.Generator().manual_seed(mix(seed, epoch)))
-        first = number % per_epoch * batch + part[0] * rows
-        index = order[first : first + rows]
-        columns = source[index]
+    if workers is None:
+        workers = 0 if files_of(source) is None else USUAL_WORKERS
+
+    def read(place: tuple[int, Tensor]) -> tuple[int, Tensor, dict[str, Tensor]]:
+        return *place, source[place[1]]
+
+    places = _places(source, batch, seed, start, part)
+    for epoch, index, columns in in_order(read, places, workers, ahead=2 * workers):
         if augment is not None and (augment.flip or augment.shift):
             _check_alike(columns, augment)
             keys = hashed(index, mix(seed + 1, epoch))  # a picture and its source are moved alike
@@ -68,7 +73,18 @@ def batches(
             dropped = keys < unlabelled * 2**24
             columns["label"] = torch.where(dropped, len(source.about.classes), columns["label"])
         yield {name: ready(column, device) for name, column in columns.items()}
-        number += 1
+
+
+def _places(source: Source, batch: int, seed: int, start: int, part: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
+    """(epoch, numbers of the samples) of this part of every batch, without end."""
+    per_epoch, rows = len(source) // batch, batch // part[1]
+    epoch, order = -1, torch.empty(0)
+    for number in itertools.count(start):
+        if number // per_epoch != epoch:
+            epoch = number // per_epoch
+            order = shuffled(source, mix(seed, epoch))
+        first = number % per_epoch * batch + part[0] * rows
+        yield epoch, order[first : first + rows]
 
 
 def _check_alike(columns: Batch, augment: Augment) -> None:

@@ -5,25 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import warnings
 import zipfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from sparring.config import UserError
 from sparring.data import labels as labelling
+from sparring.data.ahead import in_order, progress
 from sparring.data.cache import FORMAT, IN_MEMORY, Entry, Spool, load, stored
 from sparring.data.cache import cache_dir as cache_dir
 from sparring.data.decode import Decoded, UnreadableError, decode
@@ -37,8 +32,6 @@ FEWEST = 3
 """Pictures: 2 to train on and 1 to judge by."""
 _Split = tuple[dict[str, Tensor], list[str] | None, tuple[str, ...]]
 """(split -> row numbers, the class name of every row or None, notes)."""
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,9 @@ class MappedSource:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
+    """What is known of all picture files before they are split."""
+
     entry: Entry
     images: Tensor
     """(N, C, H, W) uint8, in memory or mapped."""
@@ -94,7 +89,7 @@ class _Prepared:
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What the good pictures' files were like."""
 
     sizes: Counter[str] = field(default_factory=Counter)
@@ -103,6 +98,7 @@ class _Tally:
     colors: set[Color] = field(default_factory=set)
 
     def add(self, picture: Decoded) -> None:
+        """Count one."""
         self.sizes[picture.size] += 1
         self.modes[picture.mode] += 1
         self.facts.update(picture.facts)
@@ -123,11 +119,11 @@ def open_pictures(path: Path, settings: Data) -> dict[str, Source]:
     Files left out and other facts are in `about.notes`. Raises `UserError` when training is impossible.
     """
     prepared = _prepare(path, settings)
-    _check_enough(path, prepared)
-    return _splits(path, settings, prepared, _rows_and_labels(path, settings, prepared))
+    check_enough(path, prepared)
+    return _splits(path, settings, prepared, rows_and_labels(path, settings, prepared))
 
 
-def _splits(path: Path, settings: Data, prepared: _Prepared, split: _Split) -> dict[str, Source]:
+def _splits(path: Path, settings: Data, prepared: Prepared, split: _Split) -> dict[str, Source]:
     entry, (rows, labels, notes) = prepared.entry, split
     classes = labelling.ordered(labels) if labels else ()
     number = {name: index for index, name in enumerate(classes)}
@@ -186,20 +182,20 @@ def inspect_pictures(path: Path, settings: Data) -> Report:
     )
 
 
-def _tried_split(path: Path, settings: Data, prepared: _Prepared) -> tuple[_Split | None, tuple[str, ...]]:
+def _tried_split(path: Path, settings: Data, prepared: Prepared) -> tuple[_Split | None, tuple[str, ...]]:
     """How training would split and label, and what would stop it. Wrong labels still leave pictures to look at."""
     if len(prepared.entry.names) < FEWEST:
         return None, (f"cannot be trained on: at least {FEWEST} pictures are needed",)
     problems: tuple[str, ...] = ()
     for attempt in (settings, replace(settings, labels=None)) if settings.labels else (settings,):
         try:
-            return _rows_and_labels(path, attempt, prepared), problems
+            return rows_and_labels(path, attempt, prepared), problems
         except UserError as error:  # what would stop training is a finding here, beside the others
             problems = (*problems, f"cannot be trained on: {error}")
     return None, problems
 
 
-def _notes(prepared: _Prepared) -> tuple[str, ...]:
+def _notes(prepared: Prepared) -> tuple[str, ...]:
     facts = [f"{count} pictures: {fact}" for fact, count in prepared.entry.facts.items()]
     clear = prepared.entry.facts.get("has clear parts", 0)
     if clear and prepared.entry.color != "rgba":
@@ -213,7 +209,7 @@ def _bad_notes(entry: Entry) -> list[str]:
     return [f"left out: {name}: {reason}" for name, reason in entry.bad]
 
 
-def _check_enough(path: Path, prepared: _Prepared) -> None:
+def check_enough(path: Path, prepared: Prepared) -> None:
     """At least 2 pictures to train on and 1 to judge by; otherwise every reason, and the fix."""
     good, bad = len(prepared.entry.names), prepared.entry.bad
     if good >= FEWEST:
@@ -236,7 +232,7 @@ def _check_enough(path: Path, prepared: _Prepared) -> None:
 # -- splits and labels -----------------------------------------------------------------------------------
 
 
-def _rows_and_labels(path: Path, settings: Data, prepared: _Prepared) -> _Split:
+def rows_and_labels(path: Path, settings: Data, prepared: Prepared) -> _Split:
     """As `_Split` says; rows in no split are named too."""
     root = labelling.common_folder(prepared.entry.names)
     inner = [name.removeprefix(root) for name in prepared.entry.names]
@@ -279,7 +275,7 @@ def _split_rows(path: Path, inner: Sequence[str], test: float) -> tuple[dict[str
     return rows, (f"{unused} pictures are in neither train/ nor test/ and are not used",) if unused else ()
 
 
-def _source(about: About, prepared: _Prepared, rows: Tensor, label: Tensor | None) -> Source:
+def _source(about: About, prepared: Prepared, rows: Tensor, label: Tensor | None) -> Source:
     """One split: in memory, or, for a large set, rows of the mapped file under a hash of what made them."""
     chosen = None if label is None else label[rows]
     root = labelling.common_folder(prepared.entry.names)
@@ -322,7 +318,7 @@ def _labels_member(archive: zipfile.ZipFile, name: str) -> bytes:
 # -- decoding everything once ----------------------------------------------------------------------------
 
 
-def _prepare(path: Path, settings: Data) -> _Prepared:
+def _prepare(path: Path, settings: Data) -> Prepared:
     """All pictures at their target size, from the cache when the same content was decoded before."""
     height, width = height_and_width(settings.size or DEFAULT_SIZE)
     with opened(path) as listing, warnings.catch_warnings():
@@ -341,7 +337,7 @@ def _prepare(path: Path, settings: Data) -> _Prepared:
         entry, images, notes = (*found, ()) if found else _decoded(files, bad, key, settings)
     names = tuple(sorted([file.name for file in listing.files] + [name for name, _ in listing.bad]))
     distinct = len({digest for _, digest in files})
-    return _Prepared(entry, images, names, len(files) - distinct, key, (*_skipped_note(listing), *notes))
+    return Prepared(entry, images, names, len(files) - distinct, key, (*_skipped_note(listing), *notes))
 
 
 def _key(parts: object) -> str:
@@ -362,7 +358,7 @@ def _digests(files: Sequence[File]) -> list[str | UnreadableError]:
         except UnreadableError as error:
             return error
 
-    return list(_progress(_in_order(digest, files), "Reading", len(files)))
+    return list(progress(in_order(digest, files), "Reading", len(files)))
 
 
 def _decoded(
@@ -373,9 +369,9 @@ def _decoded(
     work = partial(_decode_file, height=height, width=width, fit=settings.fit)
     names: list[str] = []
     bad = list(unread)
-    tally = _Tally()
+    tally = Tally()
     with contextlib.closing(Spool(cache_dir())) as spool:
-        results = _progress(_in_order(work, files), "Decoding", len(files))
+        results = progress(in_order(work, files), "Decoding", len(files))
         for (file, _), result in zip(files, results, strict=True):
             if isinstance(result, UnreadableError):
                 bad.append((file.name, str(result)))
@@ -409,23 +405,3 @@ def _decode_file(item: tuple[File, str], height: int, width: int, fit: str) -> D
         return decode(data, height, width, fit)
     except UnreadableError as error:
         return error
-
-
-def _in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`map` on threads (Pillow, zlib and hashlib let them run side by side), a bounded number ahead."""
-    workers = os.cpu_count() or 1
-    remaining = iter(items)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, 4 * workers))
-        try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
-                yield result
-        finally:  # Ctrl-C: do not work off what is queued
-            pool.shutdown(cancel_futures=True)
-
-
-def _progress(results: Iterable[R], title: str, total: int) -> Iterable[R]:
-    console = Console(stderr=True)
-    return track(results, title, total, console=console, transient=True, disable=not console.is_terminal)

@@ -60,3 +60,8 @@ class Data:
     """Train on so many samples only, as many of each class as can be; none is all. Held-out ones stay as they are."""
     limit_seed: int = 0
     """Another one chooses others."""
+    workers: int | None = None
+    """Threads that read and decode the next batches; none is 2 for shards and 0 for what is in memory. The result does
+    not depend on it."""
+    shard_cache: float = 8.0
+    """GB of disk, in the cache folder, for shards that come from elsewhere; those not used for longest make room."""

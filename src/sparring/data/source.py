@@ -128,6 +128,41 @@ def names_of(source: Source) -> tuple[str, ...]:
     return names
 
 
+def files_of(source: Source) -> Tensor | None:
+    """(N,) number of the file that each sample lies in, where samples of one file are best read together; else None."""
+    files: Tensor | None = getattr(source, "files", None)
+    return files
+
+
+def labels_of(source: Source, index: Tensor | None = None) -> Tensor:
+    """(n,) int64 labels of the samples of `index`, or of all; no sample is read where the source knows them."""
+    index = torch.arange(len(source)) if index is None else index
+    known: Tensor | None = getattr(source, "labels", None)
+    if known is not None:
+        return known[index]
+    return torch.cat([source[part]["label"] for part in torch.split(index, 1024)])
+
+
+WINDOW = 4
+"""Files that are shuffled together: as many as are read from at a time."""
+
+
+def shuffled(source: Source, seed: int) -> Tensor:
+    """(N,) all samples in an order that is a function of source and seed.
+
+    Where samples lie in large files: the files in a random order, and all samples of every few files mixed, so that
+    the first n of them lie in as few files as can be.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    files = files_of(source)
+    order = torch.randperm(len(source), generator=generator)
+    if files is None:
+        return order
+    present, number = torch.unique(files, return_inverse=True)
+    window = torch.randperm(len(present), generator=generator)[number] // WINDOW
+    return order[window[order].argsort(stable=True)]
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Some rows of a source that is too large to copy."""
@@ -140,6 +175,17 @@ class Rows:
     def names(self) -> tuple[str, ...]:
         """Of the rows' files."""
         return tuple(names[row] for row in self.rows.tolist()) if (names := names_of(self.source)) else ()
+
+    @property
+    def files(self) -> Tensor | None:
+        """As `files_of` says."""
+        return None if (files := files_of(self.source)) is None else files[self.rows]
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(n,), where the source knows them without reading samples."""
+        known: Tensor | None = getattr(self.source, "labels", None)
+        return None if known is None else known[self.rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -156,8 +202,7 @@ def subset(source: Source, index: Tensor) -> Source:
     sha256 = hashlib.sha256(source.about.sha256.encode() + index.numpy().tobytes()).hexdigest()
     about, rows = source.about, Rows(source.about, source, index)
     if about.classes:
-        labels = torch.cat([source[part]["label"] for part in torch.split(index, 1024)])
-        about = replace(about, prior=class_prior(labels, len(about.classes)))
+        about = replace(about, prior=class_prior(labels_of(source, index), len(about.classes)))
     return replace(rows, about=replace(about, sha256=sha256))
 
 

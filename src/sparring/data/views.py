@@ -22,7 +22,7 @@ from sparring.data.ciphers import CIPHER, as_long, is_cipher, with_ciphers
 from sparring.data.holes import MASKED, free, square, with_hole
 from sparring.data.kinds import KINDS
 from sparring.data.settings import Data
-from sparring.data.source import About, Rows, Source, Splits, names_of, subset
+from sparring.data.source import About, Rows, Source, Splits, files_of, names_of, subset
 from sparring.data.tensors import height_and_width, recolored
 from sparring.data.vectors import TURNED, Turned, with_turned
 
@@ -110,6 +110,11 @@ class Viewed:
     base: Source
     view: View | None
 
+    @property
+    def files(self) -> Tensor | None:
+        """As `files_of` says."""
+        return files_of(self.base)
+
     def __len__(self) -> int:
         return len(self.base)
 
@@ -141,6 +146,11 @@ class _Changed:
     @property
     def about(self) -> About:
         return self.base.about
+
+    @property
+    def files(self) -> Tensor | None:
+        """As `files_of` says."""
+        return files_of(self.base)
 
     def __len__(self) -> int:
         return len(self.base)
@@ -178,6 +188,12 @@ class Together:
     other: Source
     order: Tensor
     """(n,) numbers of the other's pictures."""
+
+    @property
+    def files(self) -> Tensor | None:
+        """As `files_of` says, of the pictures; those of the other source are read wherever they lie."""
+        files = files_of(self.base)
+        return None if files is None else files[torch.arange(len(self)) % len(self.base)]
 
     def __len__(self) -> int:
         return len(self.order)
