@@ -241,7 +241,8 @@ class Lead:
 def play(job: Job, console: Console) -> bool:
     """Train to the end: True; or until Ctrl-C or trouble, saved: False. Raises `UserError` when it cannot go on."""
     job.state = start(job.game, job.state)
-    job.shards.world.copied(value for module in job.game.modules.values() for value in module.state_dict().values())
+    every = [*job.game.modules.values(), *job.state.averages.values()]
+    job.shards.world.copied(value for module in every for value in module.state_dict().values())
     if not job.shards.world.first:
         return follow(job)
     lead = Lead(job.shards.world)
