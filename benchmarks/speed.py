@@ -1,7 +1,7 @@
 """How fast it is: the engine against the plain loop that tutorials write, of the same networks, on this machine.
 
     python benchmarks/speed.py                        everything; about an hour, wants quiet cores
-    python benchmarks/speed.py --quick --into /tmp/s  does it run? A minute or two, not for figures
+    python benchmarks/speed.py --quick --into quick  does it run?  A minute or two, not for figures
     python benchmarks/speed.py race                   images a second, ours to plain, in pairs of fresh processes
     python benchmarks/speed.py race --cases mlp r3-32
     python benchmarks/speed.py overhead               what the engine costs beside the networks' arithmetic

@@ -155,10 +155,6 @@ class Turns:
     number: int = 0
     """Turns so far: each shard has a stream of random numbers in every turn."""
 
-    def begin(self) -> None:
-        """One turn more."""
-        self.number += 1
-
     def seed(self, shard: int) -> None:
         """The stream of this process's n-th shard; that of `after` is the one past all shards."""
         shards = self.settings.shards
@@ -167,7 +163,7 @@ class Turns:
 
     def prepared(self, parts: Sequence[Batch]) -> list[Batch]:
         """The shards with what players share added."""
-        self.begin()
+        self.number += 1
 
         def work(n: int) -> Batch:
             self.seed(self.settings.shards.mine[n])
@@ -180,7 +176,7 @@ class Turns:
     def turn(self, player: Player, parts: Sequence[Batch], within: Reach, measure: bool) -> Loss:
         """One step of a player by the mean of all shards' losses."""
         shards, precision = self.settings.shards, self.settings.precision
-        self.begin()
+        self.number += 1
         if shards.count == 1:
             return update(self.game, player, parts[0], precision, within, measure)
 

@@ -51,7 +51,7 @@ class How:
     """The same result, bitwise, on 1, 2 or 4 processes: batches are cut into 4 shards, each process has one thread."""
     shards: int | None = None
     """Parts of a batch, each with random numbers of its own, worked on by one process or several; more of them than
-    processes need less memory. None: one per process; 4 if reproducible."""
+    processes need less memory at a time, and longer. None: one per process; 4 if reproducible."""
     name: str | None = None
     """Of the run's folder; none makes one of recipe, data and a number. A taken name gets a number too."""
     runs: str = "runs"

@@ -17,15 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from sparring import checkpoint, recipes, training
-from sparring.config import (
-    UserError,
-    check_limits,
-    did_you_mean,
-    from_json,
-    is_outside,
-    read_json,
-    to_json,
-)
+from sparring.config import UserError, check_limits, did_you_mean, from_json, is_outside, read_json, to_json
 from sparring.data import NAMED, Data, Source, Splits, open_data
 from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
@@ -34,10 +26,7 @@ from sparring.data.vectors import TURNED
 from sparring.data.views import HALF, view_named
 from sparring.distributed import Shards, World, joined
 from sparring.engine import start
-from sparring.judging import (
-    FEWEST,
-    default_split,
-)
+from sparring.judging import FEWEST, default_split
 from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.evaluate import differences
 from sparring.runs import (
