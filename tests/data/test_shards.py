@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import io
@@ -290,12 +291,21 @@ def test_http_gives_the_same_and_each_shard_is_fetched_once(server: Server, made
     assert {server.asked[file.name] for file in made.glob("train*.tar")} == {1}
 
 
+def held(cache: Path) -> int:
+    """Bytes of the copies, while threads fetch and remove them."""
+    total = 0
+    for file in cache.glob("*.tar"):
+        with contextlib.suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
+
+
 def test_the_cache_stays_within_its_bounds(server: Server, made: Path, cache: Path) -> None:
     far = opened(url(server), shard_cache=50e-6)["train"]  # 50 kB
     most = 0
     for batch, _ in zip(batches(far, 16, 3, workers=2), range(14), strict=False):
         assert len(batch["image"]) == 16
-        most = max(most, sum(file.stat().st_size for file in cache.glob("*.tar")))
+        most = max(most, held(cache))
     assert 20_000 < most <= 50_000
     assert hashed(far) == hashed(opened(made)["train"])
     assert max(server.asked.values()) > 1
@@ -316,8 +326,8 @@ def test_a_server_that_stays_silent_is_an_error_that_names_the_shard(server: Ser
     source = opened(url(server))["train"]
     (server.folder / "train-00003.tar").unlink()
     with pytest.raises(ShardError, match=r"set/train-00003.tar could not be fetched \(the server says 404 Not Found\)"):
-        hashed(source)
-    assert server.asked["train-00003.tar"] <= 2  # by each worker once: such an answer is final
+        hashed(source, workers=0)
+    assert server.asked["train-00003.tar"] == 1  # such an answer is final
     server.answer = lambda name, times, body: (200, b"<html>" + body[6:], len(body))
     for file in cache.glob("*.tar"):
         file.unlink()

@@ -110,8 +110,10 @@ class Store:
             return path
         with self.lock, _alone(path.parent):  # of threads and of processes, one at a time: the next find it there
             if not self._there(path):
+                _make_room(path, self.most - max(wanted.size, 0))  # before it comes: the bound holds at every moment
                 _fetch(self.where(wanted.name), path, wanted)
-                _make_room(path, self.most)
+                if wanted.size < 0:
+                    _make_room(path, self.most)
         return path
 
     @staticmethod
