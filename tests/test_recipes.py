@@ -348,3 +348,19 @@ def test_a_discriminator_that_reads_labels_says_what_is_known_of_it(pictures: Pa
 def test_every_preset_is_within_the_limits_of_its_numbers(name: str) -> None:
     for config in recipes.find(name).PRESETS.values():
         check_limits(config)
+
+
+def test_the_critic_of_pix2pix_joins_late_and_the_distance_works_alone_before(pictures: Path, tmp_path: Path) -> None:
+    data = {"data": "digits", "source": "inverted"}
+    plan, source = plan_of("pix2pix", "tuned", data, pictures)
+    plan = dataclasses.replace(plan, model=dataclasses.replace(plan.model, rounds=4, begin=0.5, fine=True))
+    job = job_of(plan, source, tmp_path)
+    before = [p.clone() for p in job.game.modules["critic"].parameters()]
+    assert not [name for name in play(job, 2) if name.startswith(("discriminator", "generator"))]
+    assert all(torch.equal(a, b) for a, b in zip(before, job.game.modules["critic"].parameters(), strict=True))
+    late = play(job, 4)
+    assert {"discriminator/objective", "generator/objective", "generator/distance"} <= set(late)
+    assert "distance/distance" not in late
+    for changes in ({"begin": 1.0}, {"begin": 0.5, "adversarial": 0.0}, {"fine": True, "network": "residual"}):
+        with pytest.raises(UserError, match="begin=|fine"):
+            recipes.find("pix2pix").build(dataclasses.replace(plan.model, **changes), source.about)

@@ -13,7 +13,7 @@ from sparring.average import Average, HalfLife
 from sparring.config import UserError, did_you_mean
 from sparring.nn.layers import packed
 from sparring.objectives import Objective
-from sparring.penalties import Penalty
+from sparring.penalties import Judged, Penalty
 from sparring.schedules import falling
 
 Batch = Mapping[str, Tensor]
@@ -207,7 +207,6 @@ class _TwoPlayer:
         return {**batch, "fake": self.fakes(batch)[0]}
 
     def scores(self, real: Tensor, fake: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
-        real, fake = packed(real, self.pack), packed(fake, self.pack)
         if not self.together:
             return self.discriminator(real, label).float(), self.discriminator(fake, label).float()
         both = None if label is None else torch.cat([label, label])
@@ -215,31 +214,41 @@ class _TwoPlayer:
         return out[: len(real)], out[len(real) :]
 
     def discriminator_loss(self, batch: Batch) -> Loss:
-        real, label = batch[self.key], batch.get(self.condition)
-        fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
-        real_scores, fake_scores = self.scores(real, fake, label)
-        terms = {"objective": self.objective.discriminator(real_scores, fake_scores).mean()}
-        if self.lazy == 1:
-            terms |= self.penalty_terms(real, fake, label)
+        real, fake, label = self.seen(batch)
+        judged = self.judged(len(real), label)
+        slopes = self.penalty_terms(judged, real, fake) if self.lazy == 1 else {}
+        if judged.known:  # a penalty needed scores of real or fake by themselves
+            real_scores, fake_scores = (judged.at(x)[1].float() for x in (real, fake))
+        else:
+            real_scores, fake_scores = self.scores(real, fake, label)
+        terms = {"objective": self.objective.discriminator(real_scores, fake_scores).mean(), **slopes}
         watch = {"real score": real_scores.detach().mean(), "fake score": fake_scores.detach().mean()}
         # how often it believes in real samples; where scores have no zero, more than in the fakes beside them
         boundary = self.objective.boundary
         sure = real_scores - (fake_scores if boundary is None else boundary)
         return Loss(terms, {**watch, "real sign": sure.detach().sign().mean()})
 
-    def penalty_terms(self, real: Tensor, fake: Tensor, label: Tensor | None) -> dict[str, Tensor]:
-        real, fake = packed(real, self.pack), packed(fake, self.pack)  # a score is of a pack, and so is its slope
-        often = 1 if self.lazy == 1 else self.lazy * self.steps
+    def seen(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Real and fake as the discriminator sees them (a score is of a pack, and so is its slope), and labels."""
+        fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
+        return packed(batch[self.key], self.pack), packed(fake, self.pack), batch.get(self.condition)
 
-        def score(x: Tensor) -> Tensor:  # a penalty may look at several versions of every sample at once
-            repeated = None if label is None else torch.cat([label] * (len(x) // len(real)))
+    def judged(self, n: int, label: Tensor | None) -> Judged:
+        """The discriminator for penalties, which may look at several versions of all `n` samples at once."""
+
+        def score(x: Tensor) -> Tensor:
+            repeated = None if label is None else torch.cat([label] * (len(x) // n))
             out: Tensor = self.discriminator(x, repeated)
             return out
 
-        terms = {}
-        for name, (weight, penalty) in self.penalties.items():
-            terms[name] = often * weight * penalty(score, real, fake).mean()
-        return terms
+        return Judged(score)
+
+    def penalty_terms(self, judged: Judged, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        often = 1 if self.lazy == 1 else self.lazy * self.steps
+        return {
+            name: often * weight * penalty(judged, real, fake).mean()
+            for name, (weight, penalty) in self.penalties.items()
+        }
 
     def score(self, x: Tensor, label: Tensor | None) -> Tensor:
         whole = len(x) // self.pack * self.pack
@@ -247,14 +256,14 @@ class _TwoPlayer:
         return out
 
     def penalty_loss(self, batch: Batch) -> Loss:
-        fake = (batch["fake"] if "fake" in batch else self.fakes(batch)[0]).detach()
-        return Loss(self.penalty_terms(batch[self.key], fake, batch.get(self.condition)))
+        real, fake, label = self.seen(batch)
+        return Loss(self.penalty_terms(self.judged(len(real), label), real, fake))
 
     def generator_loss(self, batch: Batch) -> Loss:
         real, label = batch[self.key], batch.get(self.condition)
         fake, label = (batch["fake"], label) if "fake" in batch else self.fakes(batch, self.generator_batch)
         if self.objective.paired:
-            real_scores, fake_scores = self.scores(real, fake, label)
+            real_scores, fake_scores = self.scores(packed(real, self.pack), packed(fake, self.pack), label)
         else:
             fake_scores = self.discriminator(packed(fake, self.pack), label).float()
             real_scores = torch.full_like(fake_scores, torch.nan)

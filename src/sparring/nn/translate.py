@@ -145,11 +145,18 @@ class UNet(nn.Module):
     """Down to the smallest map and up again, with every map of the way down beside its equal on the way up.
 
     (N, C, H, W) -> (N, D, H, W) in [-1, 1]. Isola et al. 2017, 6.1.1: 4x4 convolutions of stride 2, dropout in the
-    innermost layers up, which is the only noise, also when samples are drawn.
+    innermost layers up, which is the only noise, also when samples are drawn. With `fine`, maps of full size too, as
+    Ronneberger et al. 2015 have them: two 3x3 convolutions before the first halving and three after the last doubling.
     """
 
     def __init__(
-        self, source: Sequence[int], image: Sequence[int], width: int = 64, dropout: float = 0.5, normal: Norm = norm
+        self,
+        source: Sequence[int],
+        image: Sequence[int],
+        width: int = 64,
+        dropout: float = 0.5,
+        normal: Norm = norm,
+        fine: bool = False,
     ) -> None:
         super().__init__()
         before, height, wide = source
@@ -157,6 +164,11 @@ class UNet(nn.Module):
         if levels < 1:
             raise UserError(f"a U-Net halves pictures, and {height}x{wide} cannot be: --size, a power of 2 best")
         widths = [min(8, 2**level) * width for level in range(levels)]
+        self.first: nn.Module | None = None
+        if fine:
+            self.first = nn.Sequential(*_twice(before, width, normal))
+            self.final = nn.Sequential(*_twice(2 * width, width, normal), nn.Conv2d(width, image[0], 3, 1, 1))
+            before = width
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for level, after in enumerate(widths):
             inner = level == levels - 1
@@ -164,7 +176,7 @@ class UNet(nn.Module):
             self.down.append(
                 nn.Sequential(*([nn.LeakyReLU(0.2)] if level else []), nn.Conv2d(before, after, 4, 2, 1), *normed)
             )
-            out = widths[level - 1] if level else image[0]
+            out = widths[level - 1] if level else width if fine else image[0]
             self.up.append(
                 nn.Sequential(
                     nn.ReLU(),
@@ -178,18 +190,29 @@ class UNet(nn.Module):
 
     @property
     def last(self) -> nn.Conv2d | nn.ConvTranspose2d:
-        """The layer that gives the picture: the outermost on the way up."""
+        """The layer that gives the picture."""
+        if self.first is not None:
+            return self.final[-1]  # type: ignore[return-value]
         return next(m for m in self.up[0].modules() if isinstance(m, nn.ConvTranspose2d))
 
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
-        maps = []
+        maps, whole = [], None if self.first is None else self.first(x)
+        x = x if whole is None else whole
         for down in self.down:
             x = down(x)
             maps.append(x)
         for level in reversed(range(len(maps))):
             x = self.up[level](x if level == len(maps) - 1 else torch.cat([x, maps[level]], 1))
-        return torch.tanh(x)
+        return torch.tanh(x if whole is None else self.final(torch.cat([whole, x], 1)))
+
+
+def _twice(before: int, after: int, normal: Norm) -> list[nn.Module]:
+    """Two 3x3 convolutions."""
+    layers: list[nn.Module] = []
+    for width in (before, after):
+        layers += [nn.Conv2d(width, after, 3, 1, 1), normal(after), nn.ReLU(inplace=True)]
+    return layers
 
 
 class Kept(nn.Module):

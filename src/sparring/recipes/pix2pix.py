@@ -41,6 +41,8 @@ class Config(Translating):
     """Of the generator. Both pictures have one size."""
     blocks: int = 6
     """Of the residual generator."""
+    fine: bool = False
+    """The U-Net has maps of full size too: for things that are a few pixels large."""
     keep: bool = False
     """The generator also says how much of each pixel is new, and keeps the rest of the source: for few pairs of
     pictures that are much alike."""
@@ -53,6 +55,8 @@ class Config(Translating):
     """Any objective; least-squares in later work."""
     adversarial: float = 1.0
     """Weight of the objective in the generator's loss; 0 trains on the distance alone."""
+    begin: float = 0.0
+    """Share of the run in which the generator learns by the distance alone; then the critic joins."""
     distance: float = 100.0
     """Weight of the mean absolute difference, in units of the data's range of [-1, 1]."""
     squares: bool = False
@@ -90,16 +94,19 @@ class _Pair:
         told = self.objective.discriminator(self.scores(source, batch["image"]), self.scores(source, made))
         return Loss({"objective": 0.5 * told.mean()})
 
+    def distance(self, made: Tensor, image: Tensor) -> Tensor:
+        return self.config.distance * (mse_loss if self.config.squares else l1_loss)(made, image)
+
+    def distance_loss(self, batch: Batch) -> Loss:
+        return Loss({"distance": self.distance(self.generator(batch["source"]).float(), batch["image"])})
+
     def generator_loss(self, batch: Batch) -> Loss:
         source, image = batch["source"], batch["image"]
         made = self.generator(source).float()
-        apart = mse_loss if self.config.squares else l1_loss
-        terms = {"distance": self.config.distance * apart(made, image)}
-        if self.config.adversarial:
-            fake = self.scores(source, made)
-            real = self.scores(source, image) if self.objective.paired else torch.full_like(fake, torch.nan)
-            terms["objective"] = self.config.adversarial * self.objective.generator(real, fake).mean()
-        return Loss(terms)
+        fake = self.scores(source, made)
+        real = self.scores(source, image) if self.objective.paired else torch.full_like(fake, torch.nan)
+        told = self.config.adversarial * self.objective.generator(real, fake).mean()
+        return Loss({"distance": self.distance(made, image), "objective": told})
 
 
 def data(config: Config, source: Source) -> Source:
@@ -115,9 +122,11 @@ def data(config: Config, source: Source) -> Source:
 def _translator(config: Config, source: Sequence[int], image: Sequence[int]) -> nn.Module:
     if config.keep and source[0] != image[0]:
         raise UserError(f"keep: sources of {source[0]} channels are no part of images of {image[0]}; leave it out")
+    if config.fine and config.network != "unet":
+        raise UserError("fine: only the U-Net leaves out maps of full size; use --network unet, or leave it out")
     made = (image[0] + config.keep, *image[1:])
     if config.network == "unet":
-        body: UNet | Translator = UNet(source, made, config.width, config.dropout, NORMS[config.norm])
+        body: UNet | Translator = UNet(source, made, config.width, config.dropout, NORMS[config.norm], config.fine)
     else:
         body = Translator(source, made, config.width, config.blocks)
     return Kept(body) if config.keep else body
@@ -131,6 +140,8 @@ def build(config: Config, about: About) -> Game:
             f"sources of {source[1]}x{source[2]} and images of {image[1]}x{image[2]} are not of one size; use "
             "--size for both, or the recipe superres"
         )
+    if not 0 <= config.begin < 1 or (config.begin and not config.adversarial):
+        raise UserError(f"begin={config.begin}: the critic joins at a share of the run in [0, 1), if there is a critic")
     objective = any_objective(config.objective)
     generator = _translator(config, source, image)
     critic = PatchCritic(
@@ -138,9 +149,12 @@ def build(config: Config, about: About) -> Game:
     )
     pair = _Pair(config, objective, generator, critic)
     optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
-    modules: dict[str, nn.Module] = {"generator": generator}
-    players = [Player("generator", pair.generator_loss, optimizers[0])]
-    if config.adversarial:
-        modules["critic"] = critic
-        players.insert(0, Player("discriminator", pair.critic_loss, optimizers[1]))
-    return translation(config, modules, players)
+    if not config.adversarial:
+        return translation(config, {"generator": generator}, [Player("generator", pair.distance_loss, optimizers[0])])
+    begin = round(config.begin * config.rounds)
+    alone = [Player("distance", pair.distance_loss, optimizers[0], stop=begin)] if begin else []
+    duel = [
+        Player("discriminator", pair.critic_loss, optimizers[1], start=begin),
+        Player("generator", pair.generator_loss, optimizers[0], start=begin),
+    ]
+    return translation(config, {"generator": generator, "critic": critic}, [*alone, *duel])
