@@ -362,5 +362,5 @@ def test_the_critic_of_pix2pix_joins_late_and_the_distance_works_alone_before(pi
     assert {"discriminator/objective", "generator/objective", "generator/distance"} <= set(late)
     assert "distance/distance" not in late
     for changes in ({"begin": 1.0}, {"begin": 0.5, "adversarial": 0.0}, {"fine": True, "network": "residual"}):
-        with pytest.raises(UserError, match="begin=|fine"):
+        with pytest.raises(UserError, match=r"begin=|fine"):
             recipes.find("pix2pix").build(dataclasses.replace(plan.model, **changes), source.about)
