@@ -15,7 +15,7 @@ Judge the one way, by a classifier of the other domain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -77,16 +77,30 @@ class _Cycle:
     images: Pool
     sources: Pool
 
+    def prepare(self, batch: Batch) -> dict[str, Tensor]:
+        """What is made of each domain; beside it, in the same pass, what becomes of pictures that are there already.
+
+        The critics judge what the translators' step began with, as the authors' code has it.
+        """
+        x, y = batch["source"], batch["image"]
+        found: dict[str, Tensor] = {}
+        for name, network, given, there in (("image", self.to_image, x, y), ("source", self.to_source, y, x)):
+            if self.config.identity:
+                found[f"made {name}"], found[f"kept {name}"] = network(torch.cat([given, there])).chunk(2)
+            else:
+                found[f"made {name}"] = network(given)
+        return {**batch, **found}
+
     def translators(self, batch: Batch) -> Loss:
         x, y, config = batch["source"], batch["image"], self.config
-        made_y, made_x = self.to_image(x), self.to_source(y)
+        made_y, made_x = batch["made image"], batch["made source"]
         norm = l1_loss if config.distance == "absolute" else mse_loss
         terms = {
             "objective": self.fooling(self.of_images, made_y) + self.fooling(self.of_sources, made_x),
             "cycle": config.cycle * (norm(self.to_source(made_y), x) + norm(self.to_image(made_x), y)),
         }
         if config.identity:
-            kept = l1_loss(self.to_image(y), y) + l1_loss(self.to_source(x), x)
+            kept = l1_loss(batch["kept image"], y) + l1_loss(batch["kept source"], x)
             terms["identity"] = config.identity * kept
         return Loss(terms)
 
@@ -95,8 +109,7 @@ class _Cycle:
 
     def critics(self, batch: Batch) -> Loss:
         x, y = batch["source"], batch["image"]
-        with torch.no_grad():
-            made_y, made_x = self.to_image(x).float(), self.to_source(y).float()
+        made_y, made_x = batch["made image"].detach().float(), batch["made source"].detach().float()
         terms = {"objective": torch.zeros((), device=x.device)}
         for critic, real, made in (
             (self.of_images, y, self.images.mixed(made_y)), (self.of_sources, x, self.sources.mixed(made_x))
@@ -108,7 +121,7 @@ class _Cycle:
         return Loss(terms)
 
     def told(self, critic: nn.Module, real: Tensor, made: Tensor) -> Tensor:
-        return self.objective.discriminator(critic(real).float(), critic(made).float()).mean()
+        return self.objective.discriminator(*critic(torch.cat([real, made])).float().chunk(2)).mean()
 
     def keep(self, loss: Loss) -> None:
         self.images.keep()
@@ -148,4 +161,5 @@ def build(config: Config, about: About) -> Game:
         Player("generator", both.translators, translators),
         Player("discriminator", both.critics, critics, after=both.keep),
     ]
-    return translation(config, modules, players, ("to image", "to source"), mean_of(of_images))
+    game = translation(config, modules, players, ("to image", "to source"), mean_of(of_images))
+    return replace(game, prepare=both.prepare)
