@@ -4,6 +4,7 @@
     python benchmarks/speed.py --quick --into quick  does it run?  A minute or two, not for figures
     python benchmarks/speed.py race                   images a second, ours to plain, in pairs of fresh processes
     python benchmarks/speed.py race --cases mlp r3-32
+    python benchmarks/speed.py quality                what both have learnt from as many pictures
     python benchmarks/speed.py overhead               what the engine costs beside the networks' arithmetic
     python benchmarks/speed.py growth                 as batch, resolution and set grow
     python benchmarks/speed.py peak                   the machine's measured peak, and the share of it that is reached

@@ -89,13 +89,13 @@ def plan_for(case: Case, **how: Any) -> Plan:
     return plan_of(case.recipe, case.preset, settings)
 
 
-def plain_game(case: Case, about: Any) -> Game:
+def plain_game(case: Case, about: Any, seed: int = 0) -> Game:
     """The recipe's own networks, float32 and contiguous, as its `build` leaves them."""
     import torch
 
     from sparring import recipes
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     return recipes.find(case.recipe).build(plan_for(case).model, about)
 
 

@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparring.machine import peak_memory
-from sparring.runs import processor
-from stopwatch.cases import Case, parameters, source_of
+from sparring import recipes
+from sparring.data import Data, open_data
+from sparring.data.kinds import to_uint8
+from sparring.judge import judge_of
+from sparring.machine import find_machine, peak_memory
+from sparring.metrics.evaluate import scores
+from sparring.metrics.features import extract
+from sparring.runs import How, processor
+from stopwatch.cases import Case, parameters, plan_for, source_of
 from stopwatch.loop import Loop, timed
 from stopwatch.measure import busy_core
 from stopwatch.ours import arithmetic_alone, engine_alone, ours
@@ -26,6 +33,29 @@ def loop_of(side: str, case: Case) -> Loop:
     """`ours` or `plain`."""
     source = source_of(case)
     return ours(case, source) if side == "ours" else plain(case, source)
+
+
+def quality(case: Case, side: str, images: int, seed: int, samples: int) -> dict[str, Any]:
+    """What so many pictures of MNIST taught it: scores of its samples by the project's own judge, on one thread."""
+    torch.set_num_threads(1)
+    splits = open_data(Data(data="mnist", size=str(case.shape[1])))
+    source = recipes.find(case.recipe).data(plan_for(case).model, splits["train"])
+    loop = ours(case, source, 1, seed) if side == "ours" else plain(case, source, seed)
+    torch.manual_seed(seed)  # of the plain loop's order and latents; ours seeds its own
+    begin = time.process_time()
+    for _ in range(images // case.batch):
+        next(loop.steps)
+    spent = time.process_time() - begin
+    loop.steps.close()
+    generator = loop.modules["generator"].eval()
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        made = [generator(torch.randn(250, plan_for(case).model.latent), None).float() for _ in range(samples // 250)]
+    judge = judge_of(splits, find_machine(How(threads=1), "image"), Console(stderr=True))
+    held_out = splits["test"][torch.arange(len(splits["test"]))]["image"]
+    found = scores(extract(judge, to_uint8(torch.cat(made))), extract(judge, held_out))
+    wanted = ("frechet distance", "kernel distance", "precision", "recall")
+    return {"cpu_seconds": spent, **{name: found[name].value for name in wanted if name in found}}
 
 
 def most_memory() -> int:
@@ -175,6 +205,7 @@ def environment() -> dict[str, Any]:
 
 TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "race": race,
+    "quality": quality,
     "overhead": overhead,
     "peak": peak,
     "profile": profile,

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -89,6 +89,29 @@ def pairs(case: Case, effort: Effort, count: int | None = None, **told: Any) -> 
 def race(effort: Effort) -> dict[str, Any]:
     """Every case."""
     return {name: said(name, pairs(CASES[name], effort)) for name in effort.cases}
+
+
+LEARNT = {"dcgan-28": (28, 96_000), "r3-32": (16, 64_000)}
+"""Side of MNIST's pictures, and how many of them each side learns from."""
+
+
+def quality(effort: Effort) -> dict[str, Any]:
+    """Both sides after as many pictures of MNIST, over seeds: nothing may have been bought with quality."""
+    found: dict[str, Any] = {}
+    for name in [name for name in LEARNT if name in effort.cases]:
+        side, images = LEARNT[name]
+        case = replace(CASES[name], shape=(1, side, side))
+        told = {"images": 640, "samples": 500} if effort.quick else {"images": images, "samples": 5000}
+        seeds = range(2 if effort.quick else 3)
+        runs = {who: [child("quality", case, side=who, seed=seed, **told) for seed in seeds] for who in SIDES}
+        found[name] = {"side": side, **told, "seeds": len(seeds)}
+        for key in runs["ours"][0]:
+            of = {who: [run[key] for run in runs[who]] for who in SIDES}
+            error = sum(statistics.variance(values) / len(values) for values in of.values()) ** 0.5
+            apart = statistics.mean(of["ours"]) - statistics.mean(of["plain"])
+            found[name][key] = {**of, "difference": apart, "standard error": error}
+        said(name, found[name])
+    return found
 
 
 def overhead(effort: Effort) -> dict[str, Any]:
@@ -227,6 +250,7 @@ def start(effort: Effort) -> dict[str, Any]:
 
 MODES: Mapping[str, Callable[[Effort], dict[str, Any]]] = {
     "race": race,
+    "quality": quality,
     "overhead": overhead,
     "growth": growth,
     "peak": peak,

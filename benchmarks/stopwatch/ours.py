@@ -26,9 +26,9 @@ from stopwatch.cases import Case, plan_for
 from stopwatch.loop import Loop
 
 
-def ours(case: Case, source: Source, threads: int | None = None) -> Loop:
+def ours(case: Case, source: Source, threads: int | None = None, seed: int = 0) -> Loop:
     """The engine with its recorder: machine, precision and threads chosen by themselves, losses written down."""
-    plan = plan_for(case, threads=threads)
+    plan = plan_for(case, threads=threads, seed=seed)
     begin = time.perf_counter()
     machine, _ = choose_threads(plan, source, find_machine(plan.how, source.about.key))
     tried = time.perf_counter() - begin

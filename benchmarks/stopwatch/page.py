@@ -57,6 +57,28 @@ def race(found: Mapping[str, Any]) -> str:
     return f"{table(columns, rows)}\n\n{notes}"
 
 
+def quality(found: Mapping[str, Any]) -> str:
+    """Scores of both sides, and how far apart they are."""
+    rows = []
+    for name, one in found.items():
+        for key in [key for key, value in one.items() if isinstance(value, dict) and key != "cpu_seconds"]:
+            told, of = one[key], {side: ", ".join(f"{v:.3g}" for v in one[key][side]) for side in ("plain", "ours")}
+            worse = told["difference"] * (-1 if key in ("precision", "recall") else 1)
+            rows.append([f"`{name}` {one['side']}x{one['side']}", f"{one['images']:,}", key, of["plain"], of["ours"],
+                         f"{told['difference']:+.3g} ± {told['standard error']:.2g}",
+                         verdict(worse <= 2 * told["standard error"])])  # fmt: skip
+    columns = [
+        "case, on MNIST",
+        "pictures",
+        "score",
+        "plain, each seed",
+        "ours, each seed",
+        "ours - plain",
+        "not worse",
+    ]
+    return table(columns, rows)
+
+
 def overhead(found: Mapping[str, Any]) -> str:
     """Beside the arithmetic."""
     rows = []
@@ -145,6 +167,7 @@ def start(found: Mapping[str, Any]) -> str:
 
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "race": race,
+    "quality": quality,
     "overhead": overhead,
     "growth": growth,
     "peak": peak,

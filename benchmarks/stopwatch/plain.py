@@ -25,9 +25,9 @@ from stopwatch.cases import Case, plain_game, plan_for
 from stopwatch.loop import Loop
 
 
-def plain(case: Case, source: Source) -> Loop:
+def plain(case: Case, source: Source, seed: int = 0) -> Loop:
     """The case as a plain loop."""
-    game, config = plain_game(case, source.about), plan_for(case).model
+    game, config = plain_game(case, source.about, seed), plan_for(case).model
     columns = source[torch.arange(len(source))]
     names = [name for name in ("source", "image") if name in columns]
     data = TensorDataset(*[columns[name].float() / 127.5 - 1 for name in names])
