@@ -36,11 +36,18 @@ class Translator(nn.Module):
 
     c7s1-w, twice down, `blocks` x R, twice up, c7s1-D; reflection padding, instance normalisation, tanh. Small pictures
     are halved as often as leaves 8 pixels a side, and 7x7 is 5x5 below 32. `skip` adds the input to what tanh gets,
-    which suits domains that share their shapes.
+    which suits domains that share their shapes. `resize` goes up by nearest neighbours and a convolution, which leaves
+    no grid behind as transposed ones may (Odena et al. 2016).
     """
 
     def __init__(
-        self, source: Sequence[int], image: Sequence[int], width: int = 64, blocks: int = 6, skip: bool = False
+        self,
+        source: Sequence[int],
+        image: Sequence[int],
+        width: int = 64,
+        blocks: int = 6,
+        skip: bool = False,
+        resize: bool = False,
     ) -> None:
         super().__init__()
         (before, height, wide), after = source, image[0]
@@ -61,7 +68,11 @@ class Translator(nn.Module):
         self.widths += [width] * (len(self.places) + 1 - len(self.widths))
         layers += [_Residual(width) for _ in range(blocks)]
         for _ in range(downs):
-            layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1), norm(width // 2), nn.ReLU(inplace=True)]
+            if resize:
+                layers += [nn.Upsample(scale_factor=2), _same(width, width // 2, 3)]
+            else:
+                layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1)]
+            layers += [norm(width // 2), nn.ReLU(inplace=True)]
             width //= 2
         self.body = nn.Sequential(*layers, _same(width, after, kernel))
         self.apply(normal_init(0.02))

@@ -39,6 +39,8 @@ class Config(Translating):
 
     skip: bool = False
     """A translator adds to its input, which suits domains that differ in colours and not in shapes."""
+    resize: bool = False
+    """Translators go up by nearest neighbours and a convolution: no grid over photographs, and slower."""
     penalty: float = 0.0
     """Lambda of a gradient penalty on the critics; then they are not normalised."""
     cycle: float = 10.0
@@ -146,8 +148,8 @@ def build(config: Config, about: About) -> Game:
     objective = single_scores(config.objective)
     plain, pools = config.penalty == 0, (Pool(image, config.pool), Pool(source, config.pool))
     modules: dict[str, nn.Module] = {
-        "to image": Translator(source, image, config.width, config.blocks, config.skip),
-        "to source": Translator(image, source, config.width, config.blocks, config.skip),
+        "to image": Translator(source, image, config.width, config.blocks, config.skip, config.resize),
+        "to source": Translator(image, source, config.width, config.blocks, config.skip, config.resize),
         "critic of images": PatchCritic(image, config.critic_width, config.critic_layers, plain),
         "critic of sources": PatchCritic(source, config.critic_width, config.critic_layers, plain),
     }
