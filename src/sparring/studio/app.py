@@ -15,9 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sparring import __version__
-from sparring.config import UserError
-from sparring.studio.guard import Guard, Refused
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,9 +22,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from sparring import __version__
+from sparring.config import UserError
+from sparring.studio.guard import Guard, Refused
+
 PARTS = ("runs", "steer", "explore", "lab")
-"""Modules of this package. Each has `routes: list[BaseRoute]`, and may have `LIMITS` (beginning of a path -> bytes of a
-body) and `lifespan(app)`, an async context manager around the time that the studio is open, for processes of its own."""
+"""Modules of this package. Each has `routes: list[BaseRoute]`, and may have `LIMITS` (beginning of a path -> bytes of
+a body) and `lifespan(app)`, an async context manager around the time that the studio is open, for its processes."""
 PAGES = ("runs", "new", "explore", "lab", "tour")
 """Shown in the header where static/NAME.js is there."""
 STATIC = resources.files("sparring.studio").joinpath("static")

@@ -15,7 +15,7 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY = 1_000_000
@@ -109,8 +109,11 @@ class Guard:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
 
     def _welcome(self) -> Response:
-        """The token moves from the address, where it would be seen and kept, into a cookie."""
-        response = RedirectResponse("/", 303)
+        """The token moves from the address, where it would be seen and kept, into a cookie.
+
+        By a page that leads on: the browser sends a strict cookie only where the way began on this site.
+        """
+        response = Response('<!doctype html><meta http-equiv="refresh" content="0;url=/">', media_type="text/html")
         response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
         return response
 
