@@ -3,7 +3,7 @@
 import io
 import json
 import re
-import subprocess
+import runpy
 import sys
 import time
 import zipfile
@@ -13,13 +13,16 @@ from typing import Any
 
 import httpx
 import pytest
+import tyro
 from PIL import Image
 from tests.studio.browser import Served, chromium, opened, shoot, studio
 from tests.studio.test_studio_runs import losses, picture, written
 
-SHORT = {"batch": "16", "snapshots": "8", "evaluate": "off", "threads": "1", "on_trouble": "ignore"}
+from sparring.cli import parsed_plan
+from sparring.config import UserError
+from sparring.studio import form
 
-VARIED = ["dcgan", "sequence", "vqvae", "text_translation"]
+SHORT = {"batch": "16", "snapshots": "8", "evaluate": "off", "threads": "1", "on_trouble": "ignore"}
 
 
 @pytest.fixture(scope="module")
@@ -84,40 +87,29 @@ def until(done: Callable[[], Any], seconds: float = 60) -> Any:
     raise AssertionError("it did not happen in time")
 
 
-def test_the_form_is_the_command_line() -> None:
-    """Settings, help and defaults are those that the parser itself has; of recipes that have all kinds of settings."""
-    code = """
-import sys, tyro, warnings
-from sparring import cli, recipes
-from sparring.config import UserError
-from sparring.studio import form
+@pytest.mark.parametrize("recipe", ["dcgan", "text_translation"])
+@pytest.mark.filterwarnings("ignore:get_parser")
+def test_the_form_is_the_command_line(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, help and defaults are those that the parser itself has."""
+    theirs: dict[str, str] = {}
 
-warnings.simplefilter("ignore")
-keep, said = tyro.cli, {}
-def parser(kind, **more):
-    for action in tyro.extras.get_parser(kind, default=more["default"])._actions:
-        name = next(text for text in action.option_strings if text.startswith("--"))[2:]
-        said[recipe][name.replace("-", "_")] = " ".join((action.help or "").split())
-    raise UserError("enough")
-for recipe in sys.argv[1:]:
-    said[recipe], tyro.cli = {}, parser
-    try:
-        cli.parsed_plan(recipe, [])
-    except UserError:
-        pass
-    tyro.cli = keep
-    made, theirs = {entry["name"]: entry for entry in form.form(recipe, None)["settings"]}, said[recipe]
-    assert set(made) | {"help", "runs"} == set(theirs), (recipe, set(made) ^ set(theirs))
+    def parser(kind: Any, **more: Any) -> None:
+        for action in tyro.extras.get_parser(kind, default=more["default"])._actions:
+            name = next(text for text in action.option_strings if text.startswith("--"))[2:]
+            theirs[name.replace("-", "_")] = " ".join((action.help or "").split())
+        raise UserError("enough")
+
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="enough"):
+        patched.setattr(tyro, "cli", parser)
+        parsed_plan(recipe, [])
+    made = {entry["name"]: entry for entry in form.form(recipe, None)["settings"]}
+    assert set(made) | {"help", "runs"} == set(theirs)
     for name, entry in made.items():
-        assert entry["help"] and theirs[name].startswith(entry["help"][:-1]), (name, entry["help"], theirs[name])
+        assert theirs[name].startswith(entry["help"][:-1]), name
         shown = {"on": "True", "off": "False"}.get(entry["default"], entry["default"])
-        assert f"(default: {shown}" in theirs[name], (name, shown, theirs[name])
+        assert f"(default: {shown}" in theirs[name], name
     values = {name: entry["default"] for name, entry in made.items()}
     assert form.check(recipe, None, values)["rounds"] == int(values["rounds"])
-    print(recipe)
-"""
-    done = subprocess.run([sys.executable, "-c", code, *VARIED], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == VARIED, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -177,17 +169,28 @@ def test_a_training_is_begun_paused_gone_on_with_and_stopped(client: httpx.Clien
         assert "libtorch" not in Path(f"/proc/{served.process.pid}/maps").read_text()
 
 
-def test_code_that_a_setting_names_is_not_run(client: httpx.Client, place: Path) -> None:
-    mark = place / "data" / "ran"
-    (place / "data" / "mine.py").write_text(f"open({str(mark)!r}, 'w').close()\ndata = None")
-    name = client.post("/api/start", json={"recipe": "mlp", "settings": {**SHORT, "data": "mine.py:data"}}).json()[
-        "name"
-    ]
-    job = until(lambda: (found := client.get(f"/api/runs/{name}").json()["job"])["status"] == "failed" and found)
-    assert "outside the package" in job["message"]
+def test_code_that_a_setting_names_is_not_run(
+    client: httpx.Client, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark, code = place / "data" / "ran", place / "data" / "mine.py"
+    code.write_text(f"open({str(mark)!r}, 'w').close()\ndata = recipe = loss = None")
+    answer = client.post("/api/start", json={"recipe": "mlp", "settings": {**SHORT, "data": "mine.py:data"}})
+    assert (answer.status_code, answer.json()["field"]) == (400, "data")
+    more = ["--runs", str(place / "runs"), "--threads", "1"]  # and if one came through to the process that trains
+    for words in ([f"{code}:recipe"], ["mlp", "--data", f"{code}:data"], ["mlp", "--objective", f"{code}:loss"]):
+        monkeypatch.setattr(sys, "argv", ["sparring", "train", *words, *more])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module("sparring.studio.begin", run_name="__main__")
+        assert ended.value.code == 2
+        assert "outside the package" in capsys.readouterr().err
     assert not mark.exists()
-    listed = client.get("/api/runs").json()
-    assert [entry["name"] for entry in listed["jobs"]] == [name]
+
+
+def test_a_training_that_cannot_begin_says_why(client: httpx.Client) -> None:
+    name = client.post("/api/start", json={"recipe": "mlp", "settings": {"data": "nothing-here"}}).json()["name"]
+    job = until(lambda: (found := client.get(f"/api/runs/{name}").json()["job"])["status"] == "failed" and found)
+    assert job["message"].startswith("data: 'nothing-here' is neither a folder or zip file")
+    assert name in [entry["name"] for entry in client.get("/api/runs").json()["jobs"]]
 
 
 def test_uploaded_pictures_are_looked_at_before_training(client: httpx.Client, place: Path) -> None:
@@ -246,9 +249,7 @@ def test_a_run_is_begun_from_the_form_and_watched_to_its_end(served: Served, bro
         assert float(page.get_attribute(".chart .marker", "x1")) >= at
         box = page.locator(".chart svg").first.bounding_box()
         page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 50)
-        assert 400 < int(
-            re.sub(r"\D", "", page.inner_text("#where b").split(",", 1)[0])
-        ) < 1100 or "round" in page.inner_text("#where")
+        assert 100 < int(re.sub(r"\D", "", page.inner_text("#where b").split(",")[0])) < 300
     assert (place / "runs" / "watched" / "samples" / "00000000.png").is_file()
 
 
