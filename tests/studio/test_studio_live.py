@@ -4,6 +4,7 @@ import io
 import json
 import re
 import runpy
+import shutil
 import sys
 import time
 import zipfile
@@ -13,13 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 import tyro
 from PIL import Image
-from tests.studio.browser import Served, chromium, opened, shoot, studio
+from tests.studio.browser import SHOTS, Served, chromium, opened, shoot, studio
 from tests.studio.test_studio_runs import losses, picture, written
 
-from sparring.cli import parsed_plan
+from sparring.cli import main, parsed_plan
 from sparring.config import UserError
+from sparring.data import Data, open_data
 from sparring.studio import form
 
 SHORT = {"batch": "16", "snapshots": "8", "evaluate": "off", "threads": "1", "on_trouble": "ignore"}
@@ -99,9 +102,10 @@ def test_the_form_is_the_command_line(recipe: str, monkeypatch: pytest.MonkeyPat
             theirs[name.replace("-", "_")] = " ".join((action.help or "").split())
         raise UserError("enough")
 
-    with monkeypatch.context() as patched, pytest.raises(UserError, match="enough"):
+    with monkeypatch.context() as patched:
         patched.setattr(tyro, "cli", parser)
-        parsed_plan(recipe, [])
+        with pytest.raises(UserError, match="enough"):
+            parsed_plan(recipe, [])
     made = {entry["name"]: entry for entry in form.form(recipe, None)["settings"]}
     assert set(made) | {"help", "runs"} == set(theirs)
     for name, entry in made.items():
@@ -247,8 +251,8 @@ def test_a_run_is_begun_from_the_form_and_watched_to_its_end(served: Served, bro
         page.locator("#slider").press("ArrowRight")
         assert "round 0," not in page.inner_text("#where")
         assert float(page.get_attribute(".chart .marker", "x1")) >= at
-        box = page.locator(".chart svg").first.bounding_box()
-        page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 50)
+        curve = page.locator(".chart svg").first
+        curve.click(position={"x": curve.bounding_box()["width"] / 2, "y": 60})
         assert 100 < int(re.sub(r"\D", "", page.inner_text("#where b").split(",")[0])) < 300
     assert (place / "runs" / "watched" / "samples" / "00000000.png").is_file()
 
@@ -320,3 +324,54 @@ def test_pictures_chosen_in_the_page_are_looked_at(served: Served, browser: Any,
         page.get_by_role("button", name="pictures/").click()
         page.get_by_role("button", name="This folder").click()
         assert page.input_value("#field-data") == "pictures"
+
+
+@pytest.mark.skipif(SHOTS is None, reason="SPARRING_SHOTS names no folder for screenshots")
+def test_screens_for_the_documentation(browser: Any, tmp_path: Path) -> None:
+    """Of real runs, one of which goes wrong."""
+    for name, rate, rounds in (("usual-rates", "0.004", 1500), ("high-rate", "0.12", 600)):
+        words = [
+            "train",
+            "dcgan",
+            "--rounds",
+            str(rounds),
+            "--discriminator.lr",
+            rate,
+            "--name",
+            name,
+            "--threads",
+            "1",
+        ]
+        assert main([*words, "--runs", str(tmp_path / "runs")]) == 0
+    cats = tmp_path / "data" / "my_pictures" / "digits"
+    cats.mkdir(parents=True)
+    splits = open_data(Data(data="digits"))
+    for number, pixels in enumerate(splits["train"][torch.arange(120)]["image"]):
+        Image.fromarray(pixels[0].numpy()).resize((32, 32)).save(cats / f"{number}.png")
+    (cats / "torn.png").write_bytes((cats / "0.png").read_bytes()[:80])
+    shutil.copy(cats / "1.png", cats / "copy.png")
+    with studio(tmp_path / "runs", tmp_path / "data") as served:
+        for language, dark, width in (("en", False, 1240), ("zh", True, 1240), ("en", False, 390)):
+            more = f"{'-zh' if language == 'zh' else ''}{'-phone' if width < 500 else ''}"
+            with opened(browser, served.address, width=width, language=language, dark=dark) as page:
+                page.wait_for_selector("tr:has-text('usual-rates')")
+                page.wait_for_timeout(500)
+                shoot(page, f"runs{more}")
+                page.goto(served.origin + "/#/run/high-rate?with=usual-rates")
+                page.wait_for_selector(".settings.two")
+                page.wait_for_timeout(500)
+                shoot(page, f"compare{more}", full_page=not more)
+        with opened(browser, served.address) as page:
+            page.goto(served.origin + "/#/new")
+            page.wait_for_selector("#field-rounds")
+            page.fill("#field-data", "my_pictures")
+            page.fill("#field-rounds", "0")
+            page.locator("#field-rounds").blur()
+            page.wait_for_selector("#told-rounds:has-text('from 1 to')")
+            page.wrong.clear()
+            shoot(page, "train", full_page=True)
+            page.click("#look")
+            page.wait_for_selector(".look img.sheet")
+            page.locator(".look").scroll_into_view_if_needed()
+            page.locator("#field-data").scroll_into_view_if_needed()
+            shoot(page, "look", full_page=True)
