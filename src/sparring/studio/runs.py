@@ -283,8 +283,9 @@ def differences(first: Path, second: Path) -> list[dict[str, Any]]:
         config, machine = mapping(run / "config.json"), mapping(run / "environment.json")
         kept = {key: config.get(key) for key in PARTS_OF_CONFIG}
         for part, left in (("facts", MEASURED), ("how", PLACES)):
-            values = kept[part] if isinstance(kept[part], dict) else {}
-            kept[part] = {key: value for key, value in values.items() if key not in left}
+            values = kept[part]
+            known = values if isinstance(values, dict) else {}
+            kept[part] = {key: value for key, value in known.items() if key not in left}
         kept["content"] = dig(config, "about", "sha256")
         kept["machine"] = {key: machine.get(key) for key in PARTS_OF_MACHINE}
         told.append(dict(flat(kept)))
