@@ -41,6 +41,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change
   sparring export RUN --to onnx       give it away: safetensors, ONNX, a web page, the Hub
+  sparring serve RUN                  the model over HTTP: samples, interpolation, translation
   sparring report RUN                 one HTML page with samples over time, curves and scores
   sparring recipes                    what can be trained, at what cost, how well
   sparring prove [NAME ...]           run the experiments that this package is held to
@@ -311,6 +312,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "compare": of("cli_judge", "compare"),
     "diagnose": of("cli_doctor", "diagnose"),
     "export": of("cli_export", "export"),
+    "serve": of("cli_serve", "serve"),
     "report": report,
     "recipes": recipes,
     "data": of("cli_data", "data"),
