@@ -19,6 +19,7 @@ from sparring.data.decode import UnreadableError, decode, formats
 from sparring.data.source import About
 from sparring.data.tensors import CHANNELS, recolored
 from sparring.data.words import written
+from sparring.nn.signal import heard
 from sparring.serve.asked import Refused
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -66,7 +67,8 @@ def encoded(samples: Tensor, about: About, form: str, facts: Mapping[str, Any] |
     if form == "txt":
         return "".join(f"{line}\n" for line in written(samples, about)).encode()
     if form == "wav":
-        return show.wave_file(show.one_after_another(samples), about.rate)
+        sounds = heard(samples, about) if about.hop else samples
+        return show.wave_file(show.one_after_another(sounds), about.rate)
     columns = math.ceil(len(samples) ** 0.5)
     if form == "gif":
         return show.moving(samples, columns, about.rate)
@@ -126,6 +128,8 @@ def _size(data: bytes) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(data), formats=formats()) as image:
             return image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Refused(413, "the picture has too many pixels; make it smaller") from None
     except Exception:  # parsers of forged headers fail in every way there is
         raise Refused(422, "that is not a picture in a known format, or its header is damaged") from None
 
