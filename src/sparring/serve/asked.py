@@ -111,13 +111,14 @@ def read(parameters: Sequence[Parameter], given: Sequence[tuple[str, str]]) -> d
     return values
 
 
-def entry(values: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+def entry(values: Mapping[str, Any], name: str, kind: type[Any], default: Any) -> Any:
     """Of a JSON object, the entry `name` of type `kind`. `Refused` (400) for another type; NaN is none of any."""
-    value = values.get(name, default)
+    value: Any = values.get(name, default)
     if value is default:
         return default
-    wanted = (int, float) if kind is float else kind
-    if not isinstance(value, wanted) or isinstance(value, bool) or (kind is float and not math.isfinite(value)):
+    wanted: Any = (int, float) if kind is float else kind
+    fits = isinstance(value, wanted) and not isinstance(value, bool)
+    if not fits or (kind is float and not math.isfinite(value)):
         raise Refused(400, f"{name}={str(value)[:80]} is not a {kind.__name__}")
     return value
 

@@ -254,7 +254,7 @@ class Served:
             found = "all" if bool(hole.any()) else "nothing"
             raise Refused(422, f"{found} of the picture is missing (hole={colour[:80]}); make what is missing clear")
         color = {1: "gray", 3: "rgb", 4: "rgba"}[self.about.shape[0]]
-        known = recolored(picture[None, :3] if color != "rgba" else picture[None], color)  # type: ignore[arg-type]
+        known = recolored(picture[None, :3] if color != "rgba" else picture[None], color)
         return self.run.inpaint(known, hole[None])
 
     def text(self, text: str, values: Mapping[str, Any]) -> str:

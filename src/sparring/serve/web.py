@@ -66,7 +66,7 @@ class Endpoint:
             "responses": {"200": good} | {str(code): _refusal(code, error) for code in self.refusals},
         }
         if self.takes:
-            content = {kind: {"schema": {}} for kind in self.takes}
+            content: dict[str, Any] = {kind: {"schema": {}} for kind in self.takes}
             told["requestBody"] = {"required": True, "content": content}
         return told
 
@@ -315,7 +315,7 @@ def application(
     routes: list[BaseRoute] = [Route("/openapi.json", description), *(service.route(each) for each in endpoints), *more]
     handlers: Any = {Refused: _answer, HTTPException: _answer, UserError: _answer, Exception: _answer}
     app = Starlette(routes=routes, exception_handlers=handlers)
-    app.add_middleware(_Checked, check=check)  # type: ignore[arg-type]
+    app.add_middleware(_Checked, check=check)
     return app
 
 
