@@ -104,7 +104,9 @@ def test_interpolation_begins_and_ends_at_its_seeds(serving: Opened) -> None:
     frames = np.load(io.BytesIO(client.get("/interpolation", params=asked).content))
     assert len(frames) == 7
     for place, seed in ((0, 4), (-1, 5)):
-        alone = np.load(io.BytesIO(client.get("/samples", params={"seed": seed, "format": "npy", "label": "2"}).content))
+        alone = np.load(
+            io.BytesIO(client.get("/samples", params={"seed": seed, "format": "npy", "label": "2"}).content)
+        )
         assert np.abs(frames[place].astype(int) - alone[0]).max() <= 1  # of another number of rows
     moving = Image.open(io.BytesIO(client.get("/interpolation?seeds=4,5,6&steps=3&format=gif").content))
     assert moving.n_frames == 12  # type: ignore[attr-defined]  # there and back

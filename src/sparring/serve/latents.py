@@ -22,8 +22,8 @@ COARSE = 16
 AT_ONCE = 32
 LONGEST = 60.0
 """Seconds of a projection."""
-BEFORE = 0.5
-"""Weight of the latents' own distribution in a projection, against pixels: far from it there are no pictures."""
+BEFORE = 1e-3
+"""Weight of a latent's mean square beside that of pixels: far from the middle there are no pictures."""
 
 
 def principal(network: Network, rows: Mapping[str, Tensor], most: int) -> tuple[Tensor, list[float]]:
@@ -152,7 +152,7 @@ class Projection:
             moved = latent.clone().requires_grad_(True)
             with torch.enable_grad():
                 made = self.network({**rows, "latent": moved}).float()
-                loss = apart(made, self.wanted).sum() + BEFORE * self.unlikely(moved) / self.wanted.numel()
+                loss = apart(made, self.wanted).sum() + BEFORE * moved.square().mean()
                 if not loss.requires_grad:
                     self.error = "this model's pictures cannot be followed back to their latents"
                     return
@@ -164,7 +164,3 @@ class Projection:
             latent = latent - rate * about[0] / (about[1].sqrt() + 1e-8)
             latent = latent.clamp(-1, 1) if self.uniform else latent
             self.step = step + 1
-
-    def unlikely(self, latent: Tensor) -> Tensor:
-        """Minus the log density of a normal latent, but for a constant; a uniform one is kept in its range instead."""
-        return latent.new_zeros(()) if self.uniform else latent.square().sum() / 2

@@ -39,13 +39,13 @@ export async function mount(root, context) {
   root.replaceChildren(
     el("div", { class: "head" }, el("h1", {}, name), el("div", { class: "actions" },
       el("a", { class: "button", href: "#/run/" + encodeURIComponent(name) }, t("explore.run")), el("button", { type: "button", class: "button", title: t("explore.anew.help"), onclick: again }, t("explore.anew")))),
-    el("p", { class: "soft" }, t("explore.facts", { recipe: facts.recipe, data: facts.data, round: plain(facts.round), weights: t(facts.averaged ? "explore.averaged" : "explore.live") })));
+    el("p", { class: "soft" }, t("explore.facts", { recipe: facts.recipe, data: facts.data.split(/[\\/]/).pop(), round: plain(facts.round), weights: t(facts.averaged ? "explore.averaged" : "explore.live") })));
   const closing = [() => stop.abort()], model = { name, facts, address, signal: stop.signal, tell: context.tell, closing };
   if (facts.able) {
     const place = new Place(model);
     const shown = stage(model, place);
-    root.append(el("section", { class: "xp-main" }, shown, controls(model, place)), gallery(model, place),
-      el("div", { class: "xp-two" }, plane(model, place), film(model, place)), project(model, place));
+    root.append(el("section", { class: "xp-main" }, shown, el("div", {}, controls(model, place), plane(model, place))), gallery(model, place),
+      el("div", { class: "xp-two" }, film(model, place), project(model, place)));
     place.changed();
   } else if (facts.offers.includes("samples")) root.append(samples(model));
   if (facts.offers.includes("translation")) root.append(translate(model));

@@ -177,6 +177,6 @@ export const plane = (model, place) => {
   set(held.point);
   show();
   const corner = (n) => el("div", { class: "xp-corner xp-corner-" + n }, images[n], inputs[n]);
-  return el("section", {}, el("div", { class: "xp-line" }, el("h2", {}, t("plane.title")), el("button", { type: "button", class: "plain", onclick: others }, t("plane.new"))),
+  return el("div", { class: "xp-between" }, el("div", { class: "xp-line" }, el("h2", {}, t("plane.title")), el("button", { type: "button", class: "plain", onclick: others }, t("plane.new"))),
     el("div", { class: "xp-triangle" }, corner(0), view, corner(1), corner(2)), el("p", { class: "fine" }, t("plane.note")));
 };
