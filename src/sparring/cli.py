@@ -99,6 +99,7 @@ def parsed_plan(recipe_name: str, arguments: list[str]) -> Plan:
 
     recipe = table.find(recipe_name)
     name, config = taken(arguments, "--preset"), taken(arguments, "--config")
+    gathered(arguments, "--sink")
     data, how = Data(), How()
     if config is not None:
         if name is not None:
@@ -163,6 +164,15 @@ def taken(arguments: list[str], flag: str) -> str | None:
         if word.startswith(f"{flag}="):
             return arguments.pop(index).partition("=")[2]
     return None
+
+
+def gathered(arguments: list[str], flag: str) -> None:
+    """`--flag a --flag b` becomes `--flag a b`, in place."""
+    values = list[str]()
+    while (value := taken(arguments, flag)) is not None:
+        values.append(value)
+    if values:
+        arguments += [flag, *values]
 
 
 def resume(arguments: Sequence[str]) -> None:

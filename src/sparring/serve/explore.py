@@ -206,77 +206,97 @@ async def json_of(request: Request, explorer: Explorer) -> dict[str, Any]:
     return values
 
 
-def routes(service: Service) -> Sequence[BaseRoute]:
-    """For the studio alone; not part of the description."""
-    explorer = Explorer(service)
+class Answers:
+    """What the page asks, answered."""
 
-    async def facts(request: Request) -> Response:
-        _, shares = await run_in_threadpool(lambda: explorer.directions)
-        told = {"able": explorer.able, "directions": [round(share, 4) for share in shares], "farthest": FARTHEST}
+    def __init__(self, service: Service) -> None:
+        self.service, self.explorer = service, Explorer(service)
+
+    async def facts(self, request: Request) -> Response:
+        """What there is to explore."""
+        _, shares = await run_in_threadpool(lambda: self.explorer.directions)
+        told = {"able": self.explorer.able, "directions": [round(share, 4) for share in shares], "farthest": FARTHEST}
         films = ["gif", "mp4"] if _has_av() else ["gif"]
-        limits = {"upload": service.limits.upload, "seconds": service.limits.seconds}
-        shipped = explorer.served.run.shipped is not None
-        return JSONResponse({**explorer.served.facts(), **told, "films": films, "limits": limits, "shipped": shipped})
+        limits = {"upload": self.service.limits.upload, "seconds": self.service.limits.seconds}
+        shipped = self.explorer.served.run.shipped is not None
+        return JSONResponse(
+            {**self.explorer.served.facts(), **told, "films": films, "limits": limits, "shipped": shipped}
+        )
 
-    async def picture(request: Request) -> Response:
-        rows = explorer.place(await json_of(request, explorer))
-        made = await service.made(rows, 0)
+    async def picture(self, request: Request) -> Response:
+        """The sample at a place."""
+        rows = self.explorer.place(await json_of(request, self.explorer))
+        made = await self.service.made(rows, 0)
         return Response(wire.png(made[0]), media_type="image/png")
 
-    async def gallery(request: Request) -> Response:
-        told = await json_of(request, explorer)
+    async def gallery(self, request: Request) -> Response:
+        """Samples of several seeds."""
+        told = await json_of(request, self.explorer)
         seeds = entry(told, "seeds", list, [])
-        if not 1 <= len(seeds) <= min(GALLERY, explorer.served.most):
-            raise Refused(400, f"seeds are {len(seeds)}; give 1 to {min(GALLERY, explorer.served.most)}")
-        places = [explorer.place({**told, "seeds": [seed], "weights": [1]}) for seed in seeds]
+        if not 1 <= len(seeds) <= min(GALLERY, self.explorer.served.most):
+            raise Refused(400, f"seeds are {len(seeds)}; give 1 to {min(GALLERY, self.explorer.served.most)}")
+        places = [self.explorer.place({**told, "seeds": [seed], "weights": [1]}) for seed in seeds]
         rows = {name: torch.cat([place[name] for place in places]) for name in places[0]}
-        samples = await service.made(rows, 0)
+        samples = await self.service.made(rows, 0)
         return JSONResponse({"pictures": await run_in_threadpool(lambda: [wire.as_url(one) for one in samples])})
 
-    async def near(request: Request) -> Response:
-        told = await json_of(request, explorer)
+    async def near(self, request: Request) -> Response:
+        """Training pictures nearest to the samples at places."""
+        told = await json_of(request, self.explorer)
         places = entry(told, "places", list, [])
         if not 1 <= len(places) <= GALLERY or not all(isinstance(place, dict) for place in places):
             raise Refused(400, f"places must be 1 to {GALLERY} objects")
         count = Parameter("count", "integer", "", least=1, most=12).read(str(told.get("count", 4)))
-        rows = [explorer.place(place) for place in places]
-        found = await run_in_threadpool(lambda: explorer.neighbours)
+        rows = [self.explorer.place(place) for place in places]
+        found = await run_in_threadpool(lambda: self.explorer.neighbours)
         if isinstance(found, str):
             raise Refused(409, found)
-        samples = await service.made({name: torch.cat([row[name] for row in rows]) for name in rows[0]}, 0)
+        samples = await self.service.made({name: torch.cat([row[name] for row in rows]) for name in rows[0]}, 0)
         return JSONResponse({"neighbours": await run_in_threadpool(found.nearest, samples, count)})
 
-    async def film(request: Request) -> Response:
-        told = await json_of(request, explorer)
+    async def film(self, request: Request) -> Response:
+        """From seed to seed, and back."""
+        told = await json_of(request, self.explorer)
         form = Parameter("format", "string", "", choices=("gif", "mp4")).read(str(told.get("format", "gif")))
         frames = Parameter("frames", "integer", "", least=2, most=FRAMES).read(str(told.get("frames", 48)))
         rate = Parameter("rate", "number", "", least=1, most=50).read(str(told.get("rate", 16)))
-        rows = loop(explorer, told, frames)
-        samples = torch.cat([await service.made(part, 0) for part in parts(rows, service.limits.rows)])
+        rows = loop(self.explorer, told, frames)
+        samples = torch.cat([await self.service.made(part, 0) for part in parts(rows, self.service.limits.rows)])
         made = await run_in_threadpool(wire.film, list(samples), rate, form)
         return Response(made, media_type=wire.MEDIA[form])
 
-    async def project(request: Request) -> Response:
+    async def project(self, request: Request) -> Response:
+        """A search for an uploaded picture is begun."""
         names = ("label", "caption", "cluster", "steps")
         given = [(k, v) for k, v in request.query_params.multi_items() if k in names]
         values: dict[str, Any] = dict(given)
         steps = Parameter("steps", "integer", "", least=1, most=1000).read(values.pop("steps", "300"))
         if "cluster" in values:
             values["cluster"] = Parameter("cluster", "integer", "", least=0, most=10**6).read(values["cluster"])
-        body = await service.body(request)
-        return JSONResponse({"name": await run_in_threadpool(explorer.project, body, values, steps)})
+        body = await self.service.body(request)
+        return JSONResponse({"name": await run_in_threadpool(self.explorer.project, body, values, steps)})
 
-    async def progress(request: Request) -> Response:
-        found = explorer.projection(request.path_params["name"])
+    async def progress(self, request: Request) -> Response:
+        """How a search goes; DELETE ends it."""
+        found = self.explorer.projection(request.path_params["name"])
         if request.method == "DELETE":
             found.stop()
         return JSONResponse(found.told())
 
+
+def routes(service: Service) -> Sequence[BaseRoute]:
+    """For the studio alone; not part of the description."""
+    answers = Answers(service)
     table: list[tuple[str, Any, str]] = [
-        ("facts", facts, "GET"), ("picture", picture, "POST"), ("gallery", gallery, "POST"), ("near", near, "POST"),
-        ("film", film, "POST"), ("project", project, "POST"), ("project/{name}", progress, "GET"),
-        ("project/{name}", progress, "DELETE"),
-    ]  # fmt: skip
+        ("facts", answers.facts, "GET"),
+        ("picture", answers.picture, "POST"),
+        ("gallery", answers.gallery, "POST"),
+        ("near", answers.near, "POST"),
+        ("film", answers.film, "POST"),
+        ("project", answers.project, "POST"),
+        ("project/{name}", answers.progress, "GET"),
+        ("project/{name}", answers.progress, "DELETE"),
+    ]
     return [Route(f"/explore/{path}", handle, methods=[method]) for path, handle, method in table]
 
 
