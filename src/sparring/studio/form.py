@@ -171,9 +171,7 @@ def check(recipe_name: str, preset: str | None, given: Mapping[str, Any]) -> dic
     objective = getattr(plan.model, "objective", None)
     if isinstance(objective, str):
         if is_outside(objective, OBJECTIVES):
-            raise UserError(
-                f"objective={objective} is code of your own, which the studio does not run; use the command"
-            )
+            raise UserError(f"objective={objective} is code outside the package, which the studio does not run")
         resolve(objective, OBJECTIVES, "objective")
     made = stem or f"{recipe_name}-{short(plan.data.data)}"
     return {"arguments": words, "stem": made, "named": bool(stem), "rounds": plan.model.rounds}

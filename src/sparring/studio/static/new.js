@@ -10,7 +10,7 @@ register({
     "new.title": "Train", "new.recipe": "Recipe", "new.preset": "Preset", "new.data": "Data", "new.data.named": "A set by name", "new.data.own": "Your own: a folder or a zip", "new.data.upload": "Upload pictures or a zip",
     "new.reading": "Reading the recipe's settings; the first time takes some seconds", "new.start": "Start training", "new.checking": "Checking", "new.starting": "Starting",
     "new.essential": "The most important", "new.model": "The model", "new.more": "More about the data", "new.how": "How it is run", "new.find": "Find a setting", "new.reset": "Back to the preset: {value}", "new.nothing": "nothing",
-    "new.from": "from {least} to {most}", "new.default": "preset: {value}", "new.changed": "{n} changed", "new.command": "The same on the command line", "new.about": "About this recipe", "new.measured": "Measured on MNIST: {cost}; {score}",
+    "new.from": "from {least} to {most}", "new.default": "preset: {value}", "new.changed": "{n} changed", "new.command": "The same on the command line", "new.about": "About this recipe", "new.measured": "Measured: {cost}; {score}",
     "new.on": "on", "new.schedule": "a number, or from=1,to=.1,over=.5,shape=cosine", "new.several": "words with spaces between", "new.browse": "Choose", "new.above": "One folder up", "new.here": "This folder", "new.more.entries": "and {n} more",
     "new.drop": "Drop pictures, a folder or a zip here, or", "new.choose": "choose files", "new.uploading": "Uploading {done} of {all}: {name}", "new.uploaded": "{n} files are in {data}", "new.look": "Look at it before training", "new.looking": "The data doctor is looking at every picture",
     "new.findings": "What the data doctor says", "new.nothing.wrong": "Nothing is wrong, as far as was looked.", "new.splits": "{train} to train on, {test} held out; {shape}", "new.classes": "{n} classes: {list}", "new.bad": "Left out: {n} files that cannot be read", "new.sheet": "A random sample, and what is suspicious",
@@ -20,7 +20,7 @@ register({
     "new.title": "训练", "new.recipe": "方法", "new.preset": "预设", "new.data": "数据", "new.data.named": "有名字的数据集", "new.data.own": "您自己的文件夹或 zip", "new.data.upload": "上传图片或 zip",
     "new.reading": "正在读取该方法的设置；第一次需要几秒钟", "new.start": "开始训练", "new.checking": "正在检查", "new.starting": "正在启动",
     "new.essential": "最重要的设置", "new.model": "模型", "new.more": "数据的更多设置", "new.how": "如何运行", "new.find": "查找设置", "new.reset": "恢复预设：{value}", "new.nothing": "空",
-    "new.from": "{least} 到 {most}", "new.default": "预设：{value}", "new.changed": "改了 {n} 项", "new.command": "等同的命令", "new.about": "关于此方法", "new.measured": "在 MNIST 上测得：{cost}；{score}",
+    "new.from": "{least} 到 {most}", "new.default": "预设：{value}", "new.changed": "改了 {n} 项", "new.command": "等同的命令", "new.about": "关于此方法", "new.measured": "实测：{cost}；{score}",
     "new.on": "开", "new.schedule": "一个数，或 from=1,to=.1,over=.5,shape=cosine", "new.several": "用空格分开的词", "new.browse": "选择", "new.above": "上一级文件夹", "new.here": "就用这个文件夹", "new.more.entries": "还有 {n} 个",
     "new.drop": "把图片、文件夹或 zip 拖到这里，或", "new.choose": "选择文件", "new.uploading": "正在上传 {all} 个中的第 {done} 个：{name}", "new.uploaded": "{n} 个文件已放入 {data}", "new.look": "训练前先检查数据", "new.looking": "数据医生正在查看每一张图片",
     "new.findings": "数据医生的话", "new.nothing.wrong": "就所检查的而言，没有问题。", "new.splits": "{train} 个用于训练，{test} 个留作评估；{shape}", "new.classes": "{n} 个类别：{list}", "new.bad": "略去：{n} 个无法读取的文件", "new.sheet": "随机样本与可疑之处",
@@ -289,7 +289,7 @@ export async function mount(root, context) {
     el("section", {}, el("h2", {}, t("new.recipe")), el("div", { class: "pair" }, el("label", {}, el("span", {}, t("new.recipe")), pick), el("label", {}, el("span", {}, t("new.preset")), presets)), purpose, about),
     el("section", {}, el("h2", {}, t("new.data")), el("div", { class: "data-line" }, data, sets, el("button", { type: "button", class: "button", id: "browse", onclick: () => browser.hidden ? browse("") : (browser.hidden = true) }, t("new.browse")), el("button", { type: "button", class: "button", id: "look", onclick: look }, t("new.look"))), told, browser, drop, uploads, found),
     el("section", {}, el("h2", {}, t("new.essential"), " ", count), form),
-    el("section", { class: "go" }, el("h3", {}, t("new.command")), command, trouble, start)));
+    el("section", { class: "go" }, trouble, el("div", {}, el("small", {}, t("new.command")), command), start)));
   data.setAttribute("aria-label", t("new.data"));
 
   const like = context.query.get("like"), before = context.query.has("again") || !like ? stored() : null;
