@@ -323,6 +323,7 @@ def test_a_slider_of_a_64x64_dcgan_answers_in_time() -> None:
     run = Path(os.environ["SPARRING_EXPLORE"]).resolve()
     assert json.loads((run / "config.json").read_text())["about"]["shape"][1:] == [64, 64]
     with studio(run.parent, run) as served, chromium() as browser, opened(browser, served.address) as page:
+        page.set_default_timeout(120_000)
         go(page, f"#/explore/{run.name}")
         page.wait_for_selector(".xp-near img")
         page.evaluate(MEASURE, 20)

@@ -19,7 +19,7 @@ register({
     "gallery.title": "样本", "gallery.more": "换一批", "gallery.note": "选一个，从那里出发。", "gallery.near": "在每个旁边显示最接近的训练图片", "gallery.seed": "种子 {seed} 的样本", "gallery.beside": "种子 {seed} 最接近的训练图片",
     "film.title": "影片", "film.note": "从种子到种子，再回到第一个。类别、多样性和方向保持不变。", "film.seeds": "种子，用逗号分隔", "film.frames": "帧数", "film.format": "格式", "film.make": "制作影片", "film.making": "正在制作", "film.save": "保存", "film.alt": "经过种子 {seeds} 的影片",
     "project.title": "您的图片", "project.note": "在隐空间中寻找与您的图片逐像素最接近的样本。模型没有见过的，它做不出来。", "project.drop": "把图片拖到这里，或", "project.choose": "选择一张",
-    "project.going": "第 {step} 步，共 {steps} 步；相差 {distance}（满分 255），起初 {begun}", "project.stop": "停止", "project.use": "从这里出发", "project.yours": "您的", "project.found": "找到的",
+    "project.going": "第 {step} 步，共 {steps} 步；相差 {distance} / 255，起初 {begun}", "project.stop": "停止", "project.use": "从这里出发", "project.yours": "您的", "project.found": "找到的",
     "translate.title": "翻译", "translate.note": "把图片拖到这里：调整到模型的大小并翻译。", "translate.whole": "保持原来的大小，分块处理", "translate.label": "变成", "translate.seed": "噪声的种子", "translate.before": "之前", "translate.after": "之后",
     "translate.hole": "缺失的是透明部分，或这种颜色", "translate.save": "保存", "translate.text": "文字", "translate.go": "翻译", "translate.enlarge": "把图片拖到这里：它会被放大。", "translate.fill": "把有透明部分的图片拖到这里：缺失处会被填补。",
     "samples.title": "样本", "samples.more": "换一批", "samples.alt": "种子 {seed} 的样本", "samples.working": "正在计算",
@@ -133,7 +133,7 @@ export const project = (model, place) => {
 export const translate = (model) => {
   const { facts } = model, texts = facts.kind === "text", enlarges = !texts && facts.source[1] < facts.shape[1], fills = !texts && facts.source[0] > facts.shape[0] && facts.recipe === "inpaint";
   const label = facts.classes.length ? el("select", {}, facts.classes.map((name) => el("option", { value: name }, name))) : null, seed = el("input", { type: "number", min: 0, value: 0 });
-  const whole = el("input", { type: "checkbox" }), hole = el("input", { type: "text", value: "clear" }), wrong = el("p", { class: "wrong", role: "alert" }), shown = el("div", { class: "xp-project", hidden: true });
+  const whole = el("input", { type: "checkbox" }), hole = el("input", { type: "text", value: "clear" }), wrong = el("p", { class: "wrong", role: "alert" }), shown = el("div", { class: "xp-project xp-translated", hidden: true });
   const address = (form) => {
     const query = new URLSearchParams(label ? { label: label.value } : {});
     if (!texts) query.set("format", form);

@@ -8,15 +8,15 @@ register({
   en: {
     "place.alt": "The sample at this place", "place.seed": "Seed", "place.another": "Another", "place.save": "Save picture", "place.truncation": "Variety", "place.label": "Class", "place.any": "as the seed has it",
     "place.cluster": "Cluster (made up)", "place.caption": "Caption", "place.sliders": "Directions", "place.slider": "Direction {n}", "place.share": "{share} of all change", "place.zero": "Back to the middle", "place.more": "More directions",
-    "place.note": "Along these the pictures change most, on average over many samples. What each means is for you to find out.", "place.near": "Nearest training pictures", "place.near.off": "Nearest training pictures cannot be shown: {why}",
-    "place.distance": "differs by {n} of 255", "place.words": "Words: {words}", "plane.title": "Between three samples", "plane.note": "Drag the point, or move it with the arrow keys. Each corner is a seed.",
+    "place.note": "Along these the pictures change most, on average over many samples. What each means is for you to find out.", "place.near": "Nearest training pictures, and how far", "place.near.off": "Nearest training pictures cannot be shown: {why}",
+    "place.distance": "{n} of 255", "place.words": "Words: {words}", "plane.title": "Between three samples", "plane.note": "Drag the point, or move it with the arrow keys. Each corner is a seed.",
     "plane.point": "Place between the three samples", "plane.corner": "Seed of corner {n}", "plane.new": "Three others", "place.projected": "your picture",
   },
   zh: {
     "place.alt": "此处的样本", "place.seed": "种子", "place.another": "换一个", "place.save": "保存图片", "place.truncation": "多样性", "place.label": "类别", "place.any": "由种子决定",
     "place.cluster": "聚类（自动得出）", "place.caption": "文字描述", "place.sliders": "方向", "place.slider": "方向 {n}", "place.share": "占全部变化的 {share}", "place.zero": "回到中间", "place.more": "更多方向",
-    "place.note": "对许多样本平均而言，图片沿这些方向变化最大。各自意味着什么，由您来发现。", "place.near": "最接近的训练图片", "place.near.off": "无法显示最接近的训练图片：{why}",
-    "place.distance": "相差 {n}（满分 255）", "place.words": "词汇：{words}", "plane.title": "在三个样本之间", "plane.note": "拖动圆点，或用方向键移动。每个角是一个种子。",
+    "place.note": "对许多样本平均而言，图片沿这些方向变化最大。各自意味着什么，由您来发现。", "place.near": "最接近的训练图片及其差距", "place.near.off": "无法显示最接近的训练图片：{why}",
+    "place.distance": "{n} / 255", "place.words": "词汇：{words}", "plane.title": "在三个样本之间", "plane.note": "拖动圆点，或用方向键移动。每个角是一个种子。",
     "plane.point": "三个样本之间的位置", "plane.corner": "第 {n} 个角的种子", "plane.new": "换三个", "place.projected": "您的图片",
   },
 });
