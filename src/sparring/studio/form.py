@@ -83,7 +83,8 @@ def settings_of(values: Any, part: str, prefix: str = "") -> Iterator[Setting]:
 def setting(name: str, part: str, told: str, kind: Any, value: Any) -> Setting:
     """One field, by its type."""
     inner = [each for each in typing.get_args(kind) if each is not type(None)]
-    empty, choices = type(None) in typing.get_args(kind), ()
+    empty = type(None) in typing.get_args(kind)
+    choices: tuple[str, ...] = ()
     least, most = LIMITS.get(name.rpartition(".")[2], (None, None))
     if kind == Number:
         sort = "schedule"
