@@ -45,7 +45,7 @@ class TensorBoard:
     def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(run / "tensorboard"), max_queue=200, flush_secs=15)  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(run / "tensorboard"), max_queue=200, flush_secs=15)
 
     def numbers(self, values: Mapping[str, float], step: int) -> None:
         """A scalar each."""

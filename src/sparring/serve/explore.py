@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from torch import Tensor
 
 from sparring import sampling
+from sparring.engine import device_of
 from sparring.export.hub import learnt_from
 from sparring.machine import isolated
 from sparring.serve import wire
@@ -52,14 +53,18 @@ class Explorer:
         served = self.served
         return served.about.key == "image" and bool(served.latent) and "samples" in served.offers
 
-    @cached_property
+    @property
     def directions(self) -> tuple[Tensor, list[float]]:
         """(k, d) unit rows, the share of all change that lies along each."""
+        with self._once:
+            return self._directions
+
+    @cached_property
+    def _directions(self) -> tuple[Tensor, list[float]]:
         if not self.able:
             return torch.zeros(0, 0), []
         with isolated():
-            drawn = self.some_rows(256)
-            return principal(self.sample, drawn, DIRECTIONS)
+            return principal(self.sample, self.some_rows(256), DIRECTIONS)
 
     def some_rows(self, n: int) -> dict[str, Tensor]:
         """Drawn as samples are; captions are words of the vocabulary, by chance."""
@@ -72,13 +77,20 @@ class Explorer:
         return sampling.draw(self.served.game, n, 1, None, None, own)
 
     def sample(self, rows: Mapping[str, Tensor]) -> Tensor:
-        """With gradients, as the network gives them."""
+        """On the CPU, with gradients, as the network gives them."""
         assert self.served.game.sample is not None
-        return self.served.game.sample(self.served.modules, rows)
+        device = device_of(self.served.game)
+        there = {name: column.to(device) for name, column in rows.items()}
+        return self.served.game.sample(self.served.modules, there).float().cpu()
 
-    @cached_property
+    @property
     def neighbours(self) -> Neighbours | str:
         """Training pictures by nearness; or why there are none."""
+        with self._once:
+            return self._neighbours
+
+    @cached_property
+    def _neighbours(self) -> Neighbours | str:
         run = self.served.run
         if run.shipped is not None:
             return "a model file comes without its data"
@@ -120,9 +132,12 @@ class Explorer:
     def end(self, seed: Any, values: Mapping[str, Any]) -> dict[str, Tensor]:
         """A corner: a drawn latent, or one that a picture was projected to."""
         if isinstance(seed, str):
-            found = self.projection(seed)
-            rows = self.served.rows(1, 0, values)
-            return {**rows, **found.rows()}
+            rows, found = self.served.rows(1, 0, values), self.projection(seed).rows()
+            if values.get("label") is not None:
+                found["label"] = rows["label"]
+            elif values["cluster"] is not None:
+                found["label"] = torch.tensor([values["cluster"]])
+            return {**rows, **found}
         number = entry({"seed": seed}, "seed", int, None)
         if number is None or not 0 <= number < SEEDS:
             raise Refused(400, f"seed={str(seed)[:80]} must be a whole number from 0 to 2^53 - 1")

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -306,8 +307,7 @@ def application(
         return JSONResponse(service.description())
 
     def check(request: Request) -> None:
-        name = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        if loopback(host) and not loopback(name.strip("[]")):
+        if loopback(host) and not loopback(_name(request.headers.get("host", ""))):
             raise Refused(403, "this address is not one of the service's")
         if token and request.headers.get("authorization") != f"Bearer {token}":
             raise Refused(403, "the token is missing")
@@ -317,6 +317,14 @@ def application(
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.add_middleware(_Checked, check=check)
     return app
+
+
+def _name(host: str) -> str:
+    """Of a Host header, without its port; empty for one that is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 class _Checked:
