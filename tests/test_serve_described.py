@@ -78,6 +78,6 @@ def test_random_requests_get_what_the_description_says(service: Service, example
 @pytest.mark.long
 @pytest.mark.parametrize("service", ["cdcgan"], indirect=True)
 def test_a_thousand_random_requests_get_what_the_description_says(service: Service) -> None:
-    found = asked(service, 150)
+    found = asked(service, 260)
     print(dict(found))
     assert found.total() >= 1000
