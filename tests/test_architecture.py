@@ -37,7 +37,7 @@ LAYERS = [
     ["studio"],
     ["cli_use", "cli_data", "cli_judge", "cli_doctor", "cli_export", "cli_serve", "cli_studio"],
     ["cli"],
-    ["studio.form"],
+    ["studio.begin", "studio.form"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
