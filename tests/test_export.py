@@ -559,6 +559,8 @@ def test_a_run_killed_in_the_middle_is_exported_as_far_as_it_came(tmp_path: Path
     opened = sparring.load(done.path)
     assert opened.model.round == kept[-1]
     assert torch.equal(opened.sample(4), sparring.load(folder).sample(4))
+    for to in ("onnx", "html"):
+        assert export(sparring.load(folder), to).path.stat().st_size > 100_000
 
 
 def test_without_a_good_checkpoint_the_reason_is_told(

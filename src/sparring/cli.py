@@ -42,6 +42,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change
   sparring studio                     all of this in the browser: runs live, new ones, models, the duel
   sparring export RUN --to onnx       give it away: safetensors, ONNX, a web page, the Hub
+  sparring serve RUN                  the model over HTTP: samples, interpolation, translation
   sparring report RUN                 one HTML page with samples over time, curves and scores
   sparring recipes                    what can be trained, at what cost, how well
   sparring prove [NAME ...]           run the experiments that this package is held to
@@ -98,6 +99,7 @@ def parsed_plan(recipe_name: str, arguments: list[str]) -> Plan:
 
     recipe = table.find(recipe_name)
     name, config = taken(arguments, "--preset"), taken(arguments, "--config")
+    gathered(arguments, "--sink")
     data, how = Data(), How()
     if config is not None:
         if name is not None:
@@ -162,6 +164,15 @@ def taken(arguments: list[str], flag: str) -> str | None:
         if word.startswith(f"{flag}="):
             return arguments.pop(index).partition("=")[2]
     return None
+
+
+def gathered(arguments: list[str], flag: str) -> None:
+    """`--flag a --flag b` becomes `--flag a b`, in place."""
+    values = list[str]()
+    while (value := taken(arguments, flag)) is not None:
+        values.append(value)
+    if values:
+        arguments += [flag, *values]
 
 
 def resume(arguments: Sequence[str]) -> None:
@@ -312,6 +323,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "compare": of("cli_judge", "compare"),
     "diagnose": of("cli_doctor", "diagnose"),
     "export": of("cli_export", "export"),
+    "serve": of("cli_serve", "serve"),
     "report": report,
     "recipes": recipes,
     "data": of("cli_data", "data"),

@@ -17,7 +17,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,8 @@ class How:
     the remedy applied. `ignore` does not look at all."""
     rollbacks: int = 2
     """How often at most; then it is only told."""
+    sink: tuple[str, ...] = ()
+    """Who is told besides the run's folder: tensorboard, trackio or wandb; give it again for another."""
     evaluate: bool = True
     """Judge the samples and write the report when training ends."""
 
@@ -195,15 +197,17 @@ def printable(text: str) -> str:
 
 
 class Events:
-    """Appends to events.jsonl."""
+    """Appends to events.jsonl; `also` gets each event too."""
 
-    def __init__(self, run: Path) -> None:
-        self._file = (run / "events.jsonl").open("a", encoding="utf-8")
+    def __init__(self, run: Path, also: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        self._file, self._also = (run / "events.jsonl").open("a", encoding="utf-8"), also
 
     def write(self, event: str, **values: Any) -> None:
         """One line, visible to readers at once."""
         self._file.write(json.dumps({"event": event, **values}) + "\n")
         self._file.flush()
+        if self._also is not None:
+            self._also({"event": event, **values})
 
     def close(self) -> None:
         """No more."""

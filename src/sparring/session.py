@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sparring import checkpoint, recipes, training
+from sparring import checkpoint, recipes, sinks, training
 from sparring.config import UserError, check_limits, did_you_mean, from_json, is_outside, read_json, to_json
 from sparring.data import NAMED, Data, Source, Splits, open_data
 from sparring.data.ciphers import CIPHER
@@ -300,6 +300,7 @@ def checked(plan: Plan, source: Source, shards: Shards) -> None:
     """Mistakes that are better found before the work begins."""
     for settings in (plan.model, plan.how):
         check_limits(settings)
+    sinks.check(plan.how.sink)
     training.check_source(source)
     for name in ("rounds", "batch"):
         if not isinstance(getattr(plan.model, name, None), int):

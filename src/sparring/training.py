@@ -33,6 +33,7 @@ from sparring.files import replacing
 from sparring.game import Game
 from sparring.machine import Machine
 from sparring.runs import Events, Plan, now, only_one, read_config, write_config
+from sparring.sinks import Sinks
 from sparring.snapshots import shown
 
 
@@ -364,7 +365,9 @@ def rates_of(game: Game) -> dict[str, list[dict[str, Any]]]:
 
 
 def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
-    events = Events(job.folder)
+    config = {"recipe": job.plan.recipe, "preset": job.plan.preset, "model": to_json(job.plan.model)}
+    sinks = Sinks(job.plan.how.sink, job.folder, config, lambda told: console.print(told, style="yellow", markup=False))
+    events = Events(job.folder, sinks.event)
     events.write("start" if job.state.round == 0 else "resume", round=job.state.round, time=now())
     columns = (
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), BarColumn(bar_width=10),
@@ -401,6 +404,7 @@ def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
             events.write("stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         raise
     finally:
+        sinks.close()
         with contextlib.suppress(OSError):
             events.close()
 
