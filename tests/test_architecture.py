@@ -32,8 +32,10 @@ LAYERS = [
     ["session"],
     ["worth", "export"],
     ["proofs"],
-    ["cli_use", "cli_data", "cli_judge", "cli_doctor", "cli_export"],
+    ["studio"],
+    ["cli_use", "cli_data", "cli_judge", "cli_doctor", "cli_export", "cli_studio"],
     ["cli"],
+    ["studio.form"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

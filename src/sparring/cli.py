@@ -40,6 +40,7 @@ sparring: train, judge, explore and ship generative adversarial networks.
   sparring evaluate RUN|FOLDER|ZIP    judge it, or pictures from anywhere, against held-out data
   sparring compare RUN RUN ...        which scores differ by more than their errors
   sparring diagnose RUN|LOG           what is wrong with a training, and what to change
+  sparring studio                     all of this in the browser: runs live, new ones, models, the duel
   sparring export RUN --to onnx       give it away: safetensors, ONNX, a web page, the Hub
   sparring report RUN                 one HTML page with samples over time, curves and scores
   sparring recipes                    what can be trained, at what cost, how well
@@ -315,6 +316,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "recipes": recipes,
     "data": of("cli_data", "data"),
     "prove": prove,
+    "studio": of("cli_studio", "studio"),
 }
 
 
