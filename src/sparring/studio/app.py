@@ -25,6 +25,7 @@ from starlette.routing import BaseRoute, Route
 from sparring import __version__
 from sparring.config import UserError
 from sparring.studio.guard import Guard, Refused
+from sparring.studio.jobs import Jobs
 
 PARTS = ("runs", "steer", "explore", "lab")
 """Modules of this package. Each has `routes: list[BaseRoute]`, and may have `LIMITS` (beginning of a path -> bytes of
@@ -74,7 +75,7 @@ def app(settings: Settings) -> Starlette:
     guard = Middleware(Guard, token=settings.token, host=settings.host, port=settings.port, limits=limits)
     handlers: Any = {Refused: _refused, HTTPException: _http, UserError: _user, Exception: _broken}
     made = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan)
-    made.state.settings = settings
+    made.state.settings, made.state.jobs = settings, Jobs(settings.runs, settings.data)
     return made
 
 

@@ -8,9 +8,12 @@ const MODULES = { runs: "runs", run: "run", new: "new", explore: "explore", lab:
 const page = document.getElementById("page"), nav = document.getElementById("nav"), told = document.getElementById("told");
 let unmount = null, turn = 0, pages = ["runs", "new"];
 
-/* What a page gets besides its root: `argument` (what follows the page's name), and ways to go and to tell. */
-const context = (argument) => ({
+/* What a page gets besides its root: `argument` (what follows the page's name), `query` (what follows a ?), the pages that there are, and ways to
+   go and to tell. */
+const context = (argument, query) => ({
   argument,
+  query,
+  pages,
   go: (hash) => { location.hash = hash; },
   tell: (text) => { told.textContent = text; clearTimeout(tell.timer); tell.timer = setTimeout(() => { told.textContent = ""; }, 6000); },
 });
@@ -26,7 +29,8 @@ export const problem = (error, again) => {
 
 const show = async () => {
   const mine = ++turn;
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map((part) => { try { return decodeURIComponent(part); } catch { return part; } });
+  const [place, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  const [name, ...rest] = place.split("/").map((part) => { try { return decodeURIComponent(part); } catch { return part; } });
   const wanted = name || "runs";
   header(wanted);
   try { if (unmount) unmount(); } catch (error) { console.error(error); }
@@ -37,7 +41,7 @@ const show = async () => {
     if (!(wanted in MODULES)) throw new Error(t("error.page", { name: wanted }));
     const module = await import(`./${MODULES[wanted]}.js`);
     if (mine !== turn) return;
-    const done = await module.mount(root, context(rest.join("/")));
+    const done = await module.mount(root, context(rest.join("/"), new URLSearchParams(query)));
     if (mine === turn) unmount = done; else if (done) done();
   } catch (error) {
     console.error(error);
@@ -70,12 +74,11 @@ document.getElementById("language").addEventListener("click", () => { setLanguag
 document.getElementById("theme").addEventListener("click", () => {
   keep("sparring.theme", dark() ? "light" : "dark");
   paint();
-  header(location.hash.split("/")[1] || "runs");
+  header(location.hash.split(/[/?]/)[1] || "runs");
   dispatchEvent(new Event("themechange"));   /* for pages that paint on a canvas */
 });
 document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); page.focus(); });
 addEventListener("hashchange", show);
 
 paint();
-show();
-get("/api/studio").then((about) => { pages = about.pages; header(location.hash.split("/")[1] || "runs"); }, () => {});
+get("/api/studio").then((about) => { pages = about.pages; }, () => {}).then(show);
