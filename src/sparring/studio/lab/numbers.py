@@ -8,17 +8,16 @@ import inspect
 import textwrap
 import typing
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from sparring.config import LIMITS, UserError, check_limits, did_you_mean, from_json, to_json
-from sparring.duel import Duel, Penalties
+from sparring.config import UserError, check_limits, did_you_mean, from_json, to_json
+from sparring.duel import Penalties
 from sparring.objectives import OBJECTIVES
 from sparring.optimizers import Adam
 from sparring.recipes.mlp import Config
 
 USUAL = Config(
-    rounds=2000,
+    rounds=1000,
     batch=128,
     latent=2,
     hidden=(64, 64, 64),
@@ -116,11 +115,12 @@ def flags(config: Config, data: str) -> str:
     """The same numbers on the command line."""
     usual, said = flat(Config()), []
     for name, value in {**flat(config), "clusters": 0, "average": 0, "decay": 1}.items():
-        flag = "--" + name.replace("_", "-")
+        outer, dot, inner = name.replace("_", "-").rpartition(".")
+        flag = f"--{outer}{dot}{inner}"
         if usual.get(name) == value:
             continue
         if isinstance(value, bool):
-            said.append(flag if value else f"{flag[: 2 + len(flag) - 2 - len(_last(flag))]}no-{_last(flag)}")
+            said.append(flag if value else f"--{outer}{dot}no-{inner}")
         elif isinstance(value, list):
             said.append(f"{flag} {' '.join(map(str, value))}")
         else:

@@ -15,6 +15,7 @@ from sparring.care import treated
 from sparring.config import UserError
 from sparring.data.loader import batches
 from sparring.data.settings import Data
+from sparring.data.source import About
 from sparring.data.toys import Toy
 from sparring.doctor import Finding, diagnose, record_of
 from sparring.engine import NonFiniteLossError, Round, State, Train, rounds
@@ -78,7 +79,7 @@ class Lab:
         """Anew, from the first round. Leaves everything as it was if the setup cannot be."""
         toy = find_set(setup.set, setup.points)
         source, held_out = sources(toy)
-        game = self._assembled(setup)
+        game = self._assembled(setup, source.about)
         self.setup, self.toy, self.source, self.held_out, self.game = setup, toy, source, held_out, game
         self.real = held_out[torch.arange(HELD_OUT)]["point"]
         generator = torch.Generator().manual_seed(11)
@@ -90,7 +91,7 @@ class Lab:
     def change(self, config: mlp.Config) -> bool:
         """Go on with other numbers. False where the networks are others, so that it began anew."""
         setup = replace(self.setup, config=config)
-        game = self._assembled(setup)
+        game = self._assembled(setup, self.source.about)
         if not carried(self.game, game):
             self.begin(setup)
             return False
@@ -98,9 +99,7 @@ class Lab:
         self._ready()
         return True
 
-    def _assembled(self, setup: Setup) -> Game:
-        toy = find_set(setup.set, setup.points)
-        about = sources(toy)[0].about if not hasattr(self, "source") else self.source.about
+    def _assembled(self, setup: Setup, about: About) -> Game:
         return training.assemble(Plan("mlp", "lab", setup.config, Data(), How(seed=setup.seed)), about, CPU)
 
     def _ready(self) -> None:
@@ -134,11 +133,17 @@ class Lab:
             self.findings = self._diagnosed()
 
     def _note(self, event: dict[str, Any]) -> None:
-        self._history = [*self._history[-REMEMBERED:], event] if len(self._history) > 2 * REMEMBERED else self._history
+        if len(self._history) > 2 * REMEMBERED:
+            del self._history[:REMEMBERED]
         self._history.append(event)
 
     def _diagnosed(self) -> list[Finding]:
         return diagnose(record_of(self._history, self.setup.config.rounds, len(self.source)))
+
+    @property
+    def boundary(self) -> float | None:
+        """The score at which the discriminator is undecided, where scores have such a place."""
+        return OBJECTIVES[self.setup.config.objective].boundary
 
     def cure_of(self, finding: Finding) -> tuple[mlp.Config, list[str]]:
         """The finding's remedy applied, as a rollback would; and what it changes."""
