@@ -1,12 +1,11 @@
 """The process that plays: reads messages from standard input, writes frames to standard output, ends with its page.
 
-    python -m sparring.studio.lab.child
+python -m sparring.studio.lab.child
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import queue
@@ -20,12 +19,12 @@ import torch
 from torch import Tensor
 
 from sparring.config import UserError, no_outside_code
+from sparring.data.toys import TOYS
 from sparring.studio.lab.messages import frame, parse
-from sparring.studio.lab.numbers import USUAL, changed, flags, flat, told
-from sparring.studio.lab.play import ARROWS, LOOK, SHOWN, Lab, Setup, setup_of
+from sparring.studio.lab.numbers import changed, flags, flat, told
+from sparring.studio.lab.play import LOOK, SHOWN, Lab, Setup, setup_of, setup_of_sick
 from sparring.studio.lab.sets import DRAWN, SETS, VIEW
 from sparring.studio.lab.sick import SICK
-from sparring.data.toys import TOYS
 
 TURN = 0.035
 """Seconds of training between two frames, at full speed."""
@@ -104,7 +103,7 @@ class Child:
             if message.get("name") not in SICK:
                 raise UserError(f"sick: name is not one of {', '.join(SICK)}")
             sick = str(message["name"])
-            lab.begin(Setup(SICK[sick].set, (), changed(USUAL, SICK[sick].settings)))
+            lab.begin(setup_of_sick(SICK[sick]))
         elif do == "cure":
             found = next((each for each in lab.findings if each.kind == message.get("kind")), None)
             if found is None:

@@ -31,7 +31,8 @@ BLUR = blur()
 
 def density(points: Tensor) -> Tensor:
     """(N, 2) -> (CELLS, CELLS) shares of the view's cells, y by x, blurred by one cell; what lies outside it counts
-    in the cell at the border."""
+    in the cell at the border.
+    """
     place = ((points + VIEW) * (CELLS / (2 * VIEW))).long().clamp(0, CELLS - 1)
     count = torch.bincount(place[:, 1] * CELLS + place[:, 0], minlength=CELLS**2).view(CELLS, CELLS)
     shares = BLUR.T @ (count / len(points)) @ BLUR

@@ -65,7 +65,7 @@ def _settings(value: object) -> bool:
     def plain(one: object) -> bool:
         if isinstance(one, float):
             return math.isfinite(one)
-        return isinstance(one, bool | int) and abs(one) < 1e9 or _name(one)
+        return (isinstance(one, bool | int) and abs(one) < 1e9) or _name(one)
 
     def right(one: object) -> bool:
         return len(one) <= 8 and all(map(plain, one)) if isinstance(one, list) else plain(one)

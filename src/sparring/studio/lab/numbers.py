@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import inspect
-import textwrap
-import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +10,7 @@ from sparring.duel import Penalties
 from sparring.objectives import OBJECTIVES
 from sparring.optimizers import Adam
 from sparring.recipes.mlp import Config
+from sparring.studio.form import helps
 
 USUAL = Config(
     rounds=1000,
@@ -134,7 +130,12 @@ def told() -> list[dict[str, Any]]:
     for name, limits in OFFERED.items():
         value = usual[name]
         kind = "choice" if name == "objective" else "switch" if isinstance(value, bool) else "number"
-        row = {"name": name, "kind": "widths" if isinstance(value, list) else kind, "value": value, "help": help_of(name)}
+        row = {
+            "name": name,
+            "kind": "widths" if isinstance(value, list) else kind,
+            "value": value,
+            "help": help_of(name),
+        }
         if limits is not None:
             row["limits"] = limits
         if name == "objective":
@@ -146,19 +147,4 @@ def told() -> list[dict[str, Any]]:
 def help_of(name: str) -> str:
     """What the recipe's own declaration says of a setting."""
     outer, _, inner = name.rpartition(".")
-    kind = {"": Config, "penalty": Penalties}.get(outer, Adam)
-    for holder in kind.__mro__:
-        if dataclasses.is_dataclass(holder) and inner in (said := documented(holder)):
-            return said[inner]
-    return ""
-
-
-def documented(kind: type) -> dict[str, str]:
-    """The sentences below the fields of a dataclass."""
-    body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
-    found = {}
-    for field, below in zip(body, body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
-                found[field.target.id] = " ".join(below.value.value.split())
-    return found
+    return helps({"": Config, "penalty": Penalties}.get(outer, Adam)).get(inner, "")

@@ -28,6 +28,7 @@ from sparring.runs import How, Plan
 from sparring.studio.lab.measures import measured
 from sparring.studio.lab.numbers import USUAL, changed
 from sparring.studio.lab.sets import HELD_OUT, VIEW, find_set, sources
+from sparring.studio.lab.sick import Sick
 
 CPU = Machine(torch.device("cpu"), "cpu", "float32", 1)
 ENDLESS = 10**7
@@ -37,7 +38,7 @@ LOOK = min(probe_rounds(USUAL.rounds))
 REMEMBERED = 3000
 """Events that the doctor reads."""
 SHOWN, ARROWS, HEAT, LINES, ALONG = 400, 100, 40, 13, 49
-"""Fakes, those of them with an arrow, cells along the heat map's side, lines of the manifold each way, points on one."""
+"""Fakes, those with an arrow, cells along the heat map's side, lines of the manifold each way, points on a line."""
 WHO: Mapping[str, tuple[str, ...]] = {
     "both": ("discriminator", "penalty", "generator"),
     "discriminator": ("discriminator", "penalty"),
@@ -171,7 +172,7 @@ class Lab:
             return self.game.score(torch.stack([x, y], dim=-1).view(-1, 2), None).view(HEAT, HEAT)
 
     def pushes(self) -> Tensor:
-        """(ARROWS, 2): where the generator's loss would move each of the first fakes, per sample; its length is felt."""
+        """(ARROWS, 2): where the generator's loss would move each of the first fakes, per sample."""
         assert self.game.score is not None
         objective = OBJECTIVES[self.setup.config.objective]
         fake = self.fakes(ARROWS).requires_grad_()
@@ -223,6 +224,11 @@ def carried(old: Game, new: Game) -> bool:
         there, here = (game.player(name).optimizer for game in (old, new))
         here.load_state_dict({"state": there.state_dict()["state"], "param_groups": here.state_dict()["param_groups"]})
     return True
+
+
+def setup_of_sick(sick: Sick) -> Setup:
+    """A way to break it, over the usual settings."""
+    return Setup(sick.set, (), changed(USUAL, sick.settings), sick.seed)
 
 
 def setup_of(values: Mapping[str, Any], base: Setup) -> Setup:

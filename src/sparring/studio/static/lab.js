@@ -4,7 +4,6 @@ import { el } from "./dom.js";
 import { Bench } from "./lab_bench.js";
 import { t } from "./strings.js";
 
-const SETS_FIRST = { set: "ring", settings: {} };
 const GROUPS = {
   objective: ["objective"],
   rates: ["generator.lr", "discriminator.lr", "discriminator_steps", "generator.beta1", "discriminator.beta1"],
@@ -113,6 +112,6 @@ export const mount = async (root, context) => {
         el("section", {}, el("h2", {}, t("lab.measures")), bench.curves.element, el("p", { class: "fine" }, t("lab.measures.how"))))),
     el("section", { class: "lab-settings" }, el("h2", {}, t("lab.settings")), form),
     el("section", {}, el("h2", {}, t("lab.command")), el("p", { class: "fine" }, t("lab.command.how")), command));
-  await bench.start(SETS_FIRST);
+  await bench.start();
   return () => bench.close();
 };

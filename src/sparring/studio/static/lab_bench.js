@@ -27,13 +27,11 @@ export class Bench {
     this.build();
   }
 
-  async start(first) {
+  async start() {
     await styled();
     this.link = take();
     this.link.listener = (message) => this.hear(message);
     if (this.link.ready) for (const kind of ["ready", "state", "frame", "doctor"]) if (this.link[kind]) this.hear(this.link[kind]);
-    if (first && !this.link.frame) this.say(first);
-    return this;
   }
 
   close() { this.stage.close(); if (this.link) leave(this.link); }
