@@ -94,7 +94,7 @@ def changed(config: Config, settings: Mapping[str, Any]) -> Config:
 def _check(name: str, value: Any) -> None:
     """Only plain values: no schedule, and above all no name of code from outside."""
     limits = OFFERED[name]
-    if name == "objective" and value not in OBJECTIVES:
+    if name == "objective" and not (isinstance(value, str) and value in OBJECTIVES):
         raise UserError(f"objective: {value!r:.80} is not one of {', '.join(OBJECTIVES)}")
     if limits is None:
         return

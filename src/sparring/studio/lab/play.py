@@ -37,7 +37,7 @@ LOOK = min(probe_rounds(USUAL.rounds))
 """Rounds between two looks of the doctor, as often as in any run."""
 REMEMBERED = 3000
 """Events that the doctor reads."""
-SHOWN, ARROWS, HEAT, LINES, ALONG = 400, 100, 40, 13, 49
+SHOWN, ARROWS, HEAT, LINES, ALONG = 400, 48, 40, 13, 49
 """Fakes, those with an arrow, cells along the heat map's side, lines of the manifold each way, points on a line."""
 WHO: Mapping[str, tuple[str, ...]] = {
     "both": ("discriminator", "penalty", "generator"),

@@ -59,6 +59,7 @@ export const mount = async (root, context) => {
   bench.stage.shown = new Set(step.layers);
   for (const box of bench.layers.querySelectorAll("input")) box.checked = step.layers.includes(box.dataset.layer);
   bench.doctor.hidden = !step.doctor;
+  bench.other.remove();
   await bench.start();
   /* the lab of the step before lives on: only its setup is another; in another language it goes on as it was */
   if (bench.link.step !== number) { bench.link.step = number; begin(); }

@@ -4,7 +4,7 @@ import { register } from "./strings.js";
 
 const POINTS = ["real", "fakes"], ALL = ["heat", "lines", "real", "fakes", "pushes"];
 const FREE = { "penalty.r1": 0, "penalty.r2": 0 };
-const LINE = { objective: "reverse-kl", latent: 1, hidden: [8] };
+const LINE = { objective: "reverse-kl", latent: 1, hidden: [2], "generator.lr": 3e-3, discriminator_steps: 2 };
 
 /* `setup`: as "begin" takes it; `sick`: a way to break it instead; `acts`: what the buttons of the step do, in order. */
 export const STEPS = [
@@ -18,8 +18,8 @@ export const STEPS = [
   { sick: "oscillation", layers: ALL, charts: ["wasserstein", "losses"], doctor: true, acts: [{ sick: "oscillation" }] },
   { setup: { set: "two", settings: { ...LINE, objective: "kl" } }, play: true, layers: ALL.slice(0, 4), charts: ["kl", "js"],
     acts: [{ setup: { set: "two", settings: { ...LINE, objective: "kl" } }, play: true }, { setup: { set: "two", settings: LINE }, play: true }] },
-  { setup: { set: "wall", settings: { objective: "wasserstein", ...FREE, "penalty.gradient": 10, discriminator_steps: 5, "generator.lr": 3e-4 } }, play: true, layers: ALL, charts: ["wasserstein", "js", "push"], doctor: true,
-    acts: [{ setup: { set: "wall", settings: { objective: "wasserstein", ...FREE, "penalty.gradient": 10, discriminator_steps: 5, "generator.lr": 3e-4 } }, play: true }, { sick: "vanishing" }] },
+  { setup: { set: "wall", settings: { objective: "wasserstein", ...FREE, "penalty.gradient": 10, discriminator_steps: 5, "generator.lr": 1e-4 } }, play: true, layers: ALL, charts: ["wasserstein", "js", "push"], doctor: true,
+    acts: [{ setup: { set: "wall", settings: { objective: "wasserstein", ...FREE, "penalty.gradient": 10, discriminator_steps: 5, "generator.lr": 1e-4 } }, play: true }, { sick: "vanishing" }] },
 ];
 
 register({
@@ -38,7 +38,7 @@ register({
     "tour.2.see": "The discriminator is a classifier and nothing more. What makes a GAN is what the other player does with it.",
     "tour.3.title": "The forger learns alone",
     "tour.3.text": "The arrows are what the generator learns from: at each fake, the direction in which the discriminator's opinion improves. The generator cannot move points one by one; it changes its weights so that all of them move along, as well as it can.\nTrain the detective first, then freeze her and let the forger learn.",
-    "tour.3.try": "Give D 50 steps, then G five. The red points climb towards the blue.\nNow 80 steps of G with nobody answering: they go right through the real points and far beyond, because the frozen opinion still says 'further'.",
+    "tour.3.try": "Give D 50 steps, then G five. The red points climb towards the blue.\nNow 80 steps of G with nobody answering: they go right through the real points and out of the plane, because the frozen opinion still says 'further'.",
     "tour.3.act1": "50 steps of D", "tour.3.act2": "5 steps of G", "tour.3.act3": "80 steps of G",
     "tour.3.see": "A discriminator is right only about the fakes that it has met. That is why the two take turns.",
     "tour.4.title": "Turn and turn about",
@@ -67,13 +67,13 @@ register({
     "tour.8.act1": "Break it again",
     "tour.8.see": "Without a penalty, exact circling is what the theory predicts even for the simplest of games; R1 makes it a spiral inwards (Mescheder 2018).",
     "tour.9.title": "Which distance?",
-    "tour.9.text": "Choosing an objective is choosing a distance between distributions. When the generator cannot be perfect, the distance decides what it gives up.\nThis one is weak: a bent line must imitate two clouds. KL punishes what is real and never made, so the line runs through both clouds and fills the gap. Reverse KL punishes what is made and not real, so it would rather keep to one of them.",
+    "tour.9.text": "Choosing an objective is choosing a distance between distributions. When the generator cannot be perfect, the distance decides what it gives up.\nThis one is weak: a bent line must imitate two clouds. KL punishes what is real and never made, so the line runs through both clouds and the gap as well. Reverse KL punishes what is made and not real, so the line draws back from the gap, to one of them.",
     "tour.9.try": "Compare the two. Which fakes would you rather have?",
     "tour.9.act1": "KL", "tour.9.act2": "Reverse KL",
     "tour.9.see": "Jensen-Shannon, which the first GAN minimises, lies between. All of these compare densities at a place, and are blind to how far apart two places are.",
     "tour.10.title": "Wasserstein: distance that can be felt",
     "tour.10.text": "The earth mover's distance asks how far the points would have to be carried. A wall twice as far is twice as bad, even where nothing overlaps.\nIt is measured by a discriminator whose slope may not exceed 1. The gradient penalty sees to that. It can no longer be sure without limit: instead of a cliff there is a ramp, and it leads the whole way.",
-    "tour.10.try": "It is the wall of step 6. Watch the arrows: all about equally long, wherever a fake is.\nJensen-Shannon stays at log 2 while Wasserstein falls steadily.",
+    "tour.10.try": "It is the wall of step 6. Watch the arrows: all about equally long, wherever a fake is.\nJensen-Shannon stays at log 2 until the two touch; Wasserstein falls all the way. (Then the fakes overshoot and come back: smaller steps would calm them.)",
     "tour.10.act1": "Wasserstein with gradient penalty", "tour.10.act2": "Minimax, as in step 6",
     "tour.10.see": "You have seen the whole story: a duel, three ways to lose it, and what a good distance is worth. In the lab every setting is yours.",
   },
@@ -92,7 +92,7 @@ register({
     "tour.2.see": "判别器不过是一个分类器。GAN 的妙处，在于另一方怎样利用它。",
     "tour.3.title": "伪造者独自学习",
     "tour.3.text": "箭头就是生成器学习的依据：在每个生成点上，往哪个方向走，判别器的评价会变好。生成器不能一个一个地挪点，只能改动自己的权重，让所有的点尽量跟着箭头走。\n先训练侦探，再让她停住，只让伪造者学。",
-    "tour.3.try": "先给判别器 50 步，再给生成器 5 步：红点朝蓝点爬去。\n再让生成器独自走 80 步，没有人回应：红点会穿过真实点，一直冲到远处，因为停住不动的判别器始终在说“再往前”。",
+    "tour.3.try": "先给判别器 50 步，再给生成器 5 步：红点朝蓝点爬去。\n再让生成器独自走 80 步，没有人回应：红点会穿过真实点，一直冲到画面之外，因为停住不动的判别器始终在说“再往前”。",
     "tour.3.act1": "判别器走 50 步", "tour.3.act2": "生成器走 5 步", "tour.3.act3": "生成器走 80 步",
     "tour.3.see": "判别器只对自己见过的假点有判断力，所以双方要轮流学习。",
     "tour.4.title": "你来我往",
@@ -121,13 +121,13 @@ register({
     "tour.8.act1": "再弄坏一次",
     "tour.8.see": "理论表明，即使是最简单的博弈，没有惩罚也会一直绕圈；加上 R1，就成了向内的螺旋（Mescheder 2018）。",
     "tour.9.title": "用哪种距离？",
-    "tour.9.text": "选择目标函数，就是选择两个分布之间的一种距离。生成器做不到完美时，由距离决定它放弃什么。\n这个生成器很弱：一条弯线要模仿两团点。KL 惩罚“真实却从未生成”的部分，于是线穿过两团，把中间的空隙也填上；反向 KL 惩罚“生成却不真实”的部分，于是线宁可只守住其中一团。",
+    "tour.9.text": "选择目标函数，就是选择两个分布之间的一种距离。生成器做不到完美时，由距离决定它放弃什么。\n这个生成器很弱：一条弯线要模仿两团点。KL 惩罚“真实却从未生成”的部分，于是线穿过两团，连中间的空隙也不放过；反向 KL 惩罚“生成却不真实”的部分，于是线从空隙里退出来，偏向其中一团。",
     "tour.9.try": "比较两者，你更想要哪一种生成结果？",
     "tour.9.act1": "KL", "tour.9.act2": "反向 KL",
     "tour.9.see": "最早的 GAN 所减小的 JS 散度介于两者之间。它们比较的都是同一位置上的密度，看不见两个位置相隔多远。",
     "tour.10.title": "Wasserstein：感觉得到的距离",
     "tour.10.text": "推土机距离问的是：要把点搬多远？墙远一倍，距离就大一倍，哪怕两者毫无重叠。\n它由一个坡度不超过 1 的判别器来衡量，梯度惩罚负责管住坡度。这样判别器就不能无限地自信：悬崖变成了斜坡，一路通到目的地。",
-    "tour.10.try": "还是第 6 步的那堵墙。看箭头：不管生成点在哪里，长短都差不多。\nJS 散度停在 log 2，Wasserstein 距离却稳稳下降。",
+    "tour.10.try": "还是第 6 步的那堵墙。看箭头：不管生成点在哪里，长短都差不多。\n两者碰上之前，JS 散度一直停在 log 2，Wasserstein 距离却一路下降。（之后红点会冲过头再回来，步子小些就会平静下来。）",
     "tour.10.act1": "Wasserstein 加梯度惩罚", "tour.10.act2": "像第 6 步那样用极小极大",
     "tour.10.see": "整个故事到这里就讲完了：一场对决、三种失败，以及一个好的距离有多重要。到实验室里，每一项设置都由你来定。",
   },
