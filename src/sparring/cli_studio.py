@@ -84,12 +84,18 @@ def serve(runs: Path, data: Path, uploads: Path | None, host: str, port: int, br
 
 def bound(host: str, port: int) -> socket.socket:
     """A socket that listens there. `UserError` where that cannot be."""
+    if not 0 <= port < 65536:
+        raise UserError(f"port={port} must be from 0 to 65535; try --port 0 for a free one")
+    made: socket.socket | None = None
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(where)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        made.listen(128)  # who comes before all is ready waits
+    except OSError as error:
+        if made is not None:
+            made.close()
+        reason = error.strerror or error
         raise UserError(f"host={host}, port={port}: {reason}; try --port 0 for a free one") from None
     return made

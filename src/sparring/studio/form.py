@@ -83,7 +83,8 @@ def settings_of(values: Any, part: str, prefix: str = "") -> Iterator[Setting]:
 def setting(name: str, part: str, told: str, kind: Any, value: Any) -> Setting:
     """One field, by its type."""
     inner = [each for each in typing.get_args(kind) if each is not type(None)]
-    empty, choices = type(None) in typing.get_args(kind), ()
+    empty = type(None) in typing.get_args(kind)
+    choices: tuple[str, ...] = ()
     least, most = LIMITS.get(name.rpartition(".")[2], (None, None))
     if kind == Number:
         sort = "schedule"
@@ -171,9 +172,7 @@ def check(recipe_name: str, preset: str | None, given: Mapping[str, Any]) -> dic
     objective = getattr(plan.model, "objective", None)
     if isinstance(objective, str):
         if is_outside(objective, OBJECTIVES):
-            raise UserError(
-                f"objective={objective} is code of your own, which the studio does not run; use the command"
-            )
+            raise UserError(f"objective={objective} is code outside the package, which the studio does not run")
         resolve(objective, OBJECTIVES, "objective")
     made = stem or f"{recipe_name}-{short(plan.data.data)}"
     return {"arguments": words, "stem": made, "named": bool(stem), "rounds": plan.model.rounds}

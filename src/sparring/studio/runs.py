@@ -33,6 +33,8 @@ LONGEST, MOST, DEEPEST = 4_000, 2_000, 8
 FILES = re.compile(r"samples/[\w-][\w.-]*\.(png|txt|wav|gif)", re.ASCII)
 KINDS = {"png": "image/png", "gif": "image/gif", "wav": "audio/wav", "txt": "text/plain; charset=utf-8"}
 PARTS_OF_CONFIG = ("recipe", "preset", "model", "data", "how", "sparring", "facts")
+MEASURED = ("seconds_per_round", "launch", "first")
+"""Facts that no one chose."""
 PARTS_OF_MACHINE = ("torch", "python", "device", "processor", "threads")
 
 
@@ -278,7 +280,8 @@ def differences(first: Path, second: Path) -> list[dict[str, Any]]:
     for run in (first, second):
         config, machine = mapping(run / "config.json"), mapping(run / "environment.json")
         kept = {key: config.get(key) for key in PARTS_OF_CONFIG}
-        kept["data"] = {"sha256": dig(config, "about", "sha256"), **(kept["data"] or {})} if kept["data"] else {}
+        kept["facts"] = {key: value for key, value in (dig(config, "facts") or {}).items() if key not in MEASURED}
+        kept["content"] = dig(config, "about", "sha256")
         kept["machine"] = {key: machine.get(key) for key in PARTS_OF_MACHINE}
         told.append(dict(flat(kept)))
     names = list(dict.fromkeys([*told[0], *told[1]]))
@@ -346,7 +349,10 @@ def events(request: Request) -> Response:
 
 
 def file(request: Request) -> Response:
-    """A picture, text, sound or film of samples; the page adds `of` of its events, as files change with them. 404 for anything else, 413 for what is larger than any of them."""
+    """A picture, text, sound or film of samples. 404 for anything else, 413 for what is larger than any of them.
+
+    The page adds to the address of which events it is, as files change with them, and keeps it.
+    """
     name = request.path_params["file"]
     if not FILES.fullmatch(name):
         raise Refused(404, "there is no such file")

@@ -159,6 +159,9 @@ def checked(request: Request, values: Mapping[str, Any]) -> dict[str, Any]:
     for name in PATHS:
         if given.get(name):
             allowed(given[name], settings, name)
+    data = given.get("data", "")
+    if ":" in data and not (settings.data / data).exists():
+        raise Refused(400, f"data={data} names code, which the studio does not run", "data")
     asked: Form = request.app.state.form
     made = asked.ask(ask="check", recipe=values.get("recipe"), preset=values.get("preset"), settings=given)
     name = made["stem"]

@@ -2,15 +2,15 @@
 
 import { Problem, get, path, post, put } from "./api.js";
 import { el } from "./dom.js";
-import { percent, plain, score } from "./numbers.js";
+import { percent, plain } from "./numbers.js";
 import { register, t } from "./strings.js";
 
 register({
   en: {
     "new.title": "Train", "new.recipe": "Recipe", "new.preset": "Preset", "new.data": "Data", "new.data.named": "A set by name", "new.data.own": "Your own: a folder or a zip", "new.data.upload": "Upload pictures or a zip",
     "new.reading": "Reading the recipe's settings; the first time takes some seconds", "new.start": "Start training", "new.checking": "Checking", "new.starting": "Starting",
-    "new.essential": "The most important", "new.model": "The model", "new.more": "More about the data", "new.how": "How it is run", "new.find": "Find a setting", "new.reset": "Back to the preset: {value}", "new.nothing": "nothing",
-    "new.from": "from {least} to {most}", "new.default": "preset: {value}", "new.changed": "{n} changed", "new.command": "The same on the command line", "new.about": "About this recipe", "new.measured": "Measured on MNIST: {cost}; {score}",
+    "new.essential": "Settings", "new.model": "The model", "new.more": "More about the data", "new.how": "How it is run", "new.find": "Find a setting", "new.reset": "Back to the preset: {value}", "new.nothing": "none",
+    "new.from": "from {least} to {most}", "new.default": "preset: {value}", "new.changed": "{n} changed", "new.command": "The same on the command line", "new.about": "About this recipe", "new.measured": "Measured: {cost}; {score}",
     "new.on": "on", "new.schedule": "a number, or from=1,to=.1,over=.5,shape=cosine", "new.several": "words with spaces between", "new.browse": "Choose", "new.above": "One folder up", "new.here": "This folder", "new.more.entries": "and {n} more",
     "new.drop": "Drop pictures, a folder or a zip here, or", "new.choose": "choose files", "new.uploading": "Uploading {done} of {all}: {name}", "new.uploaded": "{n} files are in {data}", "new.look": "Look at it before training", "new.looking": "The data doctor is looking at every picture",
     "new.findings": "What the data doctor says", "new.nothing.wrong": "Nothing is wrong, as far as was looked.", "new.splits": "{train} to train on, {test} held out; {shape}", "new.classes": "{n} classes: {list}", "new.bad": "Left out: {n} files that cannot be read", "new.sheet": "A random sample, and what is suspicious",
@@ -19,8 +19,8 @@ register({
   zh: {
     "new.title": "训练", "new.recipe": "方法", "new.preset": "预设", "new.data": "数据", "new.data.named": "有名字的数据集", "new.data.own": "您自己的文件夹或 zip", "new.data.upload": "上传图片或 zip",
     "new.reading": "正在读取该方法的设置；第一次需要几秒钟", "new.start": "开始训练", "new.checking": "正在检查", "new.starting": "正在启动",
-    "new.essential": "最重要的设置", "new.model": "模型", "new.more": "数据的更多设置", "new.how": "如何运行", "new.find": "查找设置", "new.reset": "恢复预设：{value}", "new.nothing": "空",
-    "new.from": "{least} 到 {most}", "new.default": "预设：{value}", "new.changed": "改了 {n} 项", "new.command": "等同的命令", "new.about": "关于此方法", "new.measured": "在 MNIST 上测得：{cost}；{score}",
+    "new.essential": "设置", "new.model": "模型", "new.more": "数据的更多设置", "new.how": "如何运行", "new.find": "查找设置", "new.reset": "恢复预设：{value}", "new.nothing": "无",
+    "new.from": "{least} 到 {most}", "new.default": "预设：{value}", "new.changed": "改了 {n} 项", "new.command": "等同的命令", "new.about": "关于此方法", "new.measured": "实测：{cost}；{score}",
     "new.on": "开", "new.schedule": "一个数，或 from=1,to=.1,over=.5,shape=cosine", "new.several": "用空格分开的词", "new.browse": "选择", "new.above": "上一级文件夹", "new.here": "就用这个文件夹", "new.more.entries": "还有 {n} 个",
     "new.drop": "把图片、文件夹或 zip 拖到这里，或", "new.choose": "选择文件", "new.uploading": "正在上传 {all} 个中的第 {done} 个：{name}", "new.uploaded": "{n} 个文件已放入 {data}", "new.look": "训练前先检查数据", "new.looking": "数据医生正在查看每一张图片",
     "new.findings": "数据医生的话", "new.nothing.wrong": "就所检查的而言，没有问题。", "new.splits": "{train} 个用于训练，{test} 个留作评估；{shape}", "new.classes": "{n} 个类别：{list}", "new.bad": "略去：{n} 个无法读取的文件", "new.sheet": "随机样本与可疑之处",
@@ -40,6 +40,9 @@ const typed = (value) => value === null || value === undefined ? "" : value === 
 
 /* Numbers are the same in any spelling: 1e-08 and 1e-8. */
 const same = (setting, value) => value === setting.default || (["whole", "number", "schedule"].includes(setting.kind) && value !== "" && Number(value) === Number(setting.default));
+
+/* An end of a range, short and yet exact. */
+const end = (value) => Math.abs(value) >= 1e6 ? value.toExponential().replace("+", "") : String(value);
 
 /* The files of a drop, those in folders too, with their paths. */
 const dropped = async (items) => {
@@ -147,7 +150,7 @@ export async function mount(root, context) {
 
   const row = (setting) => {
     const made = control(setting), input = Array.isArray(made) ? made[0] : made, message = el("p", { class: "wrong", id: "told-" + setting.name });
-    const limits = setting.least !== null ? t("new.from", { least: score(setting.least), most: setting.most >= 1e6 ? setting.most.toExponential(0).replace("+", "") : score(setting.most) }) : "";
+    const limits = setting.least !== null ? t("new.from", { least: end(setting.least), most: end(setting.most) }) : "";
     const standard = setting.default === "" ? t("new.nothing") : setting.default;
     const help = el("p", { class: "fine", id: "help-" + setting.name }, setting.help, " ", el("span", { class: "limits" }, [limits, setting.choices.length && setting.kind === "several" ? setting.choices.join(", ") : "", t("new.default", { value: standard })].filter(Boolean).join(" · ")));
     const reset = el("button", { type: "button", class: "plain reset", "aria-label": t("new.reset", { value: standard }), title: t("new.reset", { value: standard }), onclick: () => {
@@ -289,7 +292,7 @@ export async function mount(root, context) {
     el("section", {}, el("h2", {}, t("new.recipe")), el("div", { class: "pair" }, el("label", {}, el("span", {}, t("new.recipe")), pick), el("label", {}, el("span", {}, t("new.preset")), presets)), purpose, about),
     el("section", {}, el("h2", {}, t("new.data")), el("div", { class: "data-line" }, data, sets, el("button", { type: "button", class: "button", id: "browse", onclick: () => browser.hidden ? browse("") : (browser.hidden = true) }, t("new.browse")), el("button", { type: "button", class: "button", id: "look", onclick: look }, t("new.look"))), told, browser, drop, uploads, found),
     el("section", {}, el("h2", {}, t("new.essential"), " ", count), form),
-    el("section", { class: "go" }, el("h3", {}, t("new.command")), command, trouble, start)));
+    el("section", { class: "go" }, trouble, el("div", {}, el("small", {}, t("new.command")), command), start)));
   data.setAttribute("aria-label", t("new.data"));
 
   const like = context.query.get("like"), before = context.query.has("again") || !like ? stored() : null;

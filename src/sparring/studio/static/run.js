@@ -135,6 +135,7 @@ const scores = (run, other) => {
     el("p", { class: "fine" }, t("run.floor.note", { b: other ? t("run.floor.b", { name: other.name }) : "" }), typeof judged.floor === "string" ? " " + judged.floor + "." : "")];
 };
 
+const sentence = (value) => String(value ?? "").replace(/[^.。!?]$/, "$&.");
 const flat = (values, prefix = "") => Object.entries(values ?? {}).flatMap(([key, value]) =>
   value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length ? flat(value, `${prefix}${key}.`) : [[prefix + key, value]]);
 const words = (value) => value === null || value === undefined ? "–" : Array.isArray(value) ? value.slice(0, 40).map(words).join(", ") || "–" : typeof value === "object" ? "–" : String(value);
@@ -201,7 +202,7 @@ export async function mount(root, context) {
       const since = Number.isInteger(event.since) ? event.since : event.round, at = run.history.seen(since);
       const evidence = event.evidence && typeof event.evidence === "object" ? Object.entries(event.evidence).map(([key, value]) => `${key} ${score(value)}`).join(", ") : "";
       return el("article", { class: "finding", "data-at": String(at) }, el("header", {}, el("h3", {}, String(event.kind ?? "")), el("button", { type: "button", class: "plain", onclick: () => go(at) }, t("run.since", { round: plain(since) })), el("em", {}, t("run.ahead"))),
-        el("p", {}, String(event.what ?? "")), evidence ? el("p", { class: "fine" }, t("run.evidence") + ": " + evidence) : null, el("p", {}, el("b", {}, t("run.try") + ": "), String(event.remedy ?? "")));
+        el("p", {}, sentence(event.what)), evidence ? el("p", { class: "fine" }, t("run.evidence") + ": " + evidence) : null, el("p", {}, el("b", {}, t("run.try") + ": "), sentence(event.remedy)));
     });
     const remedies = run.history.remedies.map((event) => el("p", { class: "fine" }, t("run.remedied", { round: plain(event.round), changed: Array.isArray(event.changed) ? event.changed.join("; ") : "" })));
     doctor.replaceChildren(...(cards.length ? cards : [el("p", { class: "empty" }, looks ? t("run.healthy", { n: looks }) : t("run.unlooked"))]), ...remedies);

@@ -50,8 +50,8 @@ const cells = (row, choose, chosen) => {
     el("td", { class: "thumb" }, pictured ? el("a", { href: link, tabindex: "-1", "aria-hidden": "true" }, el("img", { src: sampleAddress(row.name, row.sample, String(row.round)), alt: "", loading: "lazy", class: "sharp" })) : null),
     el("th", { scope: "row" }, el("a", { href: link }, row.name), el("small", {}, [row.recipe, row.preset, row.data].filter(Boolean).join(" · "))),
     el("td", {}, status(row.status), progress(row)),
-    el("td", { class: "number" }, row.score ? [el("b", {}, withError(row.score.value, row.score.se)), el("small", {}, row.score.name, row.score.times_floor ? ", " + t("runs.times", { n: score(row.score.times_floor) }) : "")] : "–"),
-    el("td", {}, row.findings ? el("span", { class: "found-count" }, row.findings === 1 ? t("runs.findings.one") : t("runs.findings", { n: row.findings })) : "–"),
+    el("td", { class: row.score ? "number" : "none" }, row.score ? [el("b", {}, withError(row.score.value, row.score.se)), el("small", {}, row.score.name, row.score.times_floor ? ", " + t("runs.times", { n: score(row.score.times_floor) }) : "")] : "–"),
+    el("td", { class: row.findings ? null : "none" }, row.findings ? el("span", { class: "found-count" }, row.findings === 1 ? t("runs.findings.one") : t("runs.findings", { n: row.findings })) : "–"),
   ];
 };
 
