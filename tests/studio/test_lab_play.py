@@ -30,7 +30,7 @@ def weights(lab: Lab, name: str) -> torch.Tensor:
 
 def play(lab: Lab, most: int, kind: str = "") -> None:
     while lab.state.round < most and kind not in [finding.kind for finding in lab.findings]:
-        lab.step()
+        lab.turn()
 
 
 HEALED = {
@@ -68,7 +68,7 @@ def test_what_is_broken_is_named_by_the_doctor_and_healed_by_its_remedy(name: st
 def test_it_is_the_engine_that_plays() -> None:
     lab = Lab(Setup("two", (), QUICK, seed=3))
     for _ in range(12):
-        lab.step()
+        lab.turn()
     source, _ = sources(SETS["two"])
     game = training.assemble(Plan("mlp", "lab", QUICK, Data(), How(seed=3)), source.about, CPU)
     train(game, batches(source, QUICK.batch, 3), Train(12, 3))
@@ -80,10 +80,10 @@ def test_it_is_the_engine_that_plays() -> None:
 @pytest.mark.parametrize(("who", "still"), [("discriminator", "generator"), ("generator", "discriminator")])
 def test_a_step_of_one_moves_that_one_alone(who: str, still: str) -> None:
     lab = Lab(Setup(config=QUICK))
-    lab.step()
+    lab.turn()
     before = {name: weights(lab, name) for name in (who, still)}
-    lab.step(who)
-    lab.step(who)
+    lab.turn(who)
+    lab.turn(who)
     assert torch.equal(weights(lab, still), before[still])
     assert not torch.equal(weights(lab, who), before[who])
     assert lab.state.round == 3
@@ -92,14 +92,14 @@ def test_a_step_of_one_moves_that_one_alone(who: str, still: str) -> None:
 def test_other_numbers_go_on_and_other_networks_begin_anew() -> None:
     lab = Lab(Setup(config=QUICK))
     for _ in range(3):
-        lab.step()
+        lab.turn()
     before, game = weights(lab, "generator"), lab.game
     assert lab.change(changed(QUICK, {"objective": "hinge", "generator.lr": 1e-6}))
     assert lab.game is not game
     assert torch.equal(weights(lab, "generator"), before)
     memory = [g.player("generator").optimizer.state_dict()["state"][0]["exp_avg_sq"] for g in (game, lab.game)]
     assert torch.equal(*memory)
-    lab.step()
+    lab.turn()
     assert lab.state.round == 4
     moved = float((weights(lab, "generator") - before).abs().max())
     assert 0 < moved < 1e-5  # the new rate, not the old one
@@ -110,12 +110,12 @@ def test_other_numbers_go_on_and_other_networks_begin_anew() -> None:
 
 def test_a_setup_that_cannot_be_leaves_the_lab_as_it_was() -> None:
     lab = Lab(Setup(config=QUICK))
-    lab.step()
+    lab.turn()
     with pytest.raises(UserError, match="slope is bounded"):
         lab.change(changed(QUICK, {"objective": "wasserstein", "penalty.r1": 0, "penalty.r2": 0}))
     with pytest.raises(UserError, match="set: 'rong'"):
         lab.begin(Setup("rong", (), QUICK))
-    lab.step()
+    lab.turn()
     assert lab.state.round == 2
     assert lab.setup.config == QUICK
 
@@ -202,7 +202,7 @@ def test_drawn_points_become_a_set() -> None:
 @pytest.mark.parametrize("objective", ["relativistic", "hinge"])
 def test_what_is_shown_has_its_shape(latent: int, objective: str) -> None:
     lab = Lab(Setup(config=changed(QUICK, {"latent": latent, "objective": objective})))
-    lab.step()
+    lab.turn()
     lines = {1: 1, 2: 26, 3: 0}[latent]
     assert lab.heat().shape == (HEAT, HEAT)
     assert lab.pushes().shape == (ARROWS, 2)
@@ -213,7 +213,7 @@ def test_what_is_shown_has_its_shape(latent: int, objective: str) -> None:
 def test_a_push_is_the_way_the_generator_s_loss_falls() -> None:
     lab = Lab(Setup(config=QUICK))
     for _ in range(20):
-        lab.step()
+        lab.turn()
     score = lab.game.score
     assert score is not None
     fake, pushes = lab.fakes(ARROWS), lab.pushes()
@@ -228,14 +228,14 @@ def test_a_lab_that_breaks_says_why_and_can_begin_again() -> None:
         next(lab.game.modules["generator"].parameters())[0, 0] = math.nan
     for _ in range(12):
         if not lab.broken:
-            lab.step()
+            lab.turn()
     assert "became nan" in lab.broken
     assert [finding.kind for finding in lab.findings] == ["divergence"]
     assert lab.measures() == {}
     with pytest.raises(UserError, match="became nan"):
-        lab.step()
+        lab.turn()
     lab.begin(lab.setup)
-    lab.step()
+    lab.turn()
     assert not lab.broken
 
 

@@ -86,7 +86,7 @@ class Child:
         elif do == "step":
             self.playing = False
             for _ in range(int(message.get("count", 1))):
-                self.lab.step(str(message.get("who", "both")))
+                self.lab.turn(str(message.get("who", "both")))
             self.show(measure=True)
         else:
             self.rebuild(do, message)
@@ -120,7 +120,7 @@ class Child:
         """Play for a moment, and show."""
         until = time.monotonic() + TURN
         while True:
-            self.lab.step()
+            self.lab.turn()
             self.playing = not self.lab.broken and self.lab.state.round != self.end
             if not self.playing or self.pace or time.monotonic() >= until:
                 break

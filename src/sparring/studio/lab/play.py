@@ -114,7 +114,7 @@ class Lab:
             players = [player for player in self.game.players if player.name in names]
             self._rounds[who] = rounds(replace(self.game, players=players), stream, settings, self.state)
 
-    def step(self, who: str = "both") -> None:
+    def turn(self, who: str = "both") -> None:
         """One round of both players, or of one alone. `UserError` where training is broken."""
         if self.broken:
             raise UserError(self.broken)
