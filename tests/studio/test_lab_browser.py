@@ -67,7 +67,6 @@ def test_the_lab_is_broken_named_and_cured(served: Served, browser: Any) -> None
         rounds(page, 300)
         holds(page, "parseInt(document.querySelector('[data-value=modes]').textContent) >= 7")
         assert page.locator(".lab-finding").count() == 0
-        shoot(page, "lab")
 
 
 def test_a_distribution_is_drawn_by_mouse_and_by_keys(served: Served, browser: Any) -> None:
