@@ -107,6 +107,7 @@ def opened(
     page.wrong = wrong
     try:
         page.goto(address)
+        page.wait_for_selector("#nav a")  # the token has become a cookie, and the page has come
         yield page
         assert not wrong, wrong
     finally:

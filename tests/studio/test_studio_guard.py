@@ -307,3 +307,18 @@ def test_the_pages_parts_have_bodies_of_json(tmp_path: Path) -> None:
             answer = client.post("/api/inspect", content=text, headers={"content-type": "application/json"})
             assert answer.status_code == 400
         assert client.post("/api/inspect", json={"data": "--help"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"recipe": 5}', '{"recipe": "mlp", "preset": {}}', '{"recipe": "mlp", "settings": [1]}', "{}",
+        '{"recipe": "mlp", "settings": {"rounds": 5}}', '{"recipe": "mlp", "settings": {"name": "\\ud800"}}',
+        '{"recipe": "mlp", "settings": {"data": "\\ud800"}}', '{"recipe": "mlp", "settings": {"data": "a\\u0000"}}',
+        '{"data": "\\ud800", "name": "\\ud800"}',
+    ],
+)  # fmt: skip
+def test_odd_questions_are_refused_before_anyone_is_asked(client: TestClient, text: str) -> None:
+    for path in ("/api/check", "/api/start"):
+        answer = client.post(path, content=text, headers={"content-type": "application/json"})
+        assert answer.status_code == 400, answer.text

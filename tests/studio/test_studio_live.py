@@ -233,7 +233,6 @@ def test_a_run_is_begun_from_the_form_and_watched_to_its_end(served: Served, bro
         page.uncheck("#field-evaluate")
         page.select_option("#field-on_trouble", "ignore")
         assert page.inner_text(".command").startswith("sparring train mlp --rounds 400 --name watched")
-        shoot(page, "train")
         page.click("#start")
         page.wait_for_selector(".status-training", timeout=120_000)
         page.wait_for_selector(".frame-a img[src]")
@@ -263,8 +262,6 @@ def test_two_runs_side_by_side(served: Served, browser: Any, language: str, dark
         page.wait_for_selector("tr:has-text('second')")
         assert page.evaluate("document.documentElement.lang") == {"en": "en", "zh": "zh-CN"}[language]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        name = f"{language}{'-dark' if dark else ''}{'-phone' if width < 500 else ''}"
-        shoot(page, f"runs-{name}")
         for run in ("first", "second"):
             page.locator(f"tr:has-text('{run}') input").check()
         page.get_by_role("button", name={"en": "Compare the two", "zh": "比较这两个"}[language]).click()
@@ -282,8 +279,11 @@ def test_two_runs_side_by_side(served: Served, browser: Any, language: str, dark
         before.get_by_role("button").click()
         assert "ahead" not in before.get_attribute("class")
         assert "200" in page.inner_text("#where")
+        page.select_option("#with", ":moment")  # of the same run: its first samples, wherever the slider stands
+        page.wait_for_selector("#where span:has-text('0')")
+        assert "00000000.png" in page.get_attribute(".frame-b img", "src")
+        assert "00000200.png" in page.get_attribute(".frame-a img", "src")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        shoot(page, f"compare-{name}")
 
 
 def test_every_word_is_there_in_both_languages(served: Served, browser: Any) -> None:
@@ -318,8 +318,6 @@ def test_pictures_chosen_in_the_page_are_looked_at(served: Served, browser: Any,
             > 100
         )
         assert page.input_value("#field-data").endswith("-1")
-        page.locator("img.sheet").scroll_into_view_if_needed()
-        shoot(page, "look")
         page.click("#browse")
         page.get_by_role("button", name="pictures/").click()
         page.get_by_role("button", name="This folder").click()
@@ -343,14 +341,7 @@ def test_screens_for_the_documentation(browser: Any, tmp_path: Path) -> None:
             "1",
         ]
         assert main([*words, "--runs", str(tmp_path / "runs")]) == 0
-    cats = tmp_path / "data" / "my_pictures" / "digits"
-    cats.mkdir(parents=True)
-    splits = open_data(Data(data="digits"))
-    for number, pixels in enumerate(splits["train"][torch.arange(120)]["image"]):
-        Image.fromarray(pixels[0].numpy()).resize((32, 32)).save(cats / f"{number}.png")
-    (cats / "torn.png").write_bytes((cats / "0.png").read_bytes()[:80])
-    shutil.copy(cats / "1.png", cats / "copy.png")
-    with studio(tmp_path / "runs", tmp_path / "data") as served:
+    with studio(tmp_path / "runs", tmp_path) as served:
         for language, dark, width in (("en", False, 1240), ("zh", True, 1240), ("en", False, 390)):
             more = f"{'-zh' if language == 'zh' else ''}{'-phone' if width < 500 else ''}"
             with opened(browser, served.address, width=width, language=language, dark=dark) as page:
@@ -361,7 +352,20 @@ def test_screens_for_the_documentation(browser: Any, tmp_path: Path) -> None:
                 page.wait_for_selector(".settings.two")
                 page.wait_for_timeout(500)
                 shoot(page, f"compare{more}", full_page=not more)
-        with opened(browser, served.address) as page:
+
+
+@pytest.mark.skipif(SHOTS is None, reason="SPARRING_SHOTS names no folder for screenshots")
+def test_screens_of_the_form_for_the_documentation(browser: Any, tmp_path: Path) -> None:
+    """Its own message at a field; a torn file and a copy among pictures."""
+    folder = tmp_path / "data" / "my_pictures" / "digits"
+    folder.mkdir(parents=True)
+    splits = open_data(Data(data="digits"))
+    for number, pixels in enumerate(splits["train"][torch.arange(120)]["image"]):
+        Image.fromarray(pixels[0].numpy()).resize((32, 32)).save(folder / f"{number}.png")
+    (folder / "torn.png").write_bytes((folder / "0.png").read_bytes()[:80])
+    shutil.copy(folder / "1.png", folder / "copy.png")
+    with studio(tmp_path / "runs", tmp_path / "data") as served:
+        with opened(browser, served.address, height=1180) as page:
             page.goto(served.origin + "/#/new")
             page.wait_for_selector("#field-rounds")
             page.fill("#field-data", "my_pictures")
@@ -369,9 +373,12 @@ def test_screens_for_the_documentation(browser: Any, tmp_path: Path) -> None:
             page.locator("#field-rounds").blur()
             page.wait_for_selector("#told-rounds:has-text('from 1 to')")
             page.wrong.clear()
-            shoot(page, "train", full_page=True)
+            shoot(page, "train")
+        with opened(browser, served.address, height=1880) as page:
+            page.goto(served.origin + "/#/new")
+            page.wait_for_selector("#field-rounds")
+            page.fill("#field-data", "my_pictures")
             page.click("#look")
             page.wait_for_selector(".look img.sheet")
-            page.locator(".look").scroll_into_view_if_needed()
-            page.locator("#field-data").scroll_into_view_if_needed()
-            shoot(page, "look", full_page=True)
+            page.wait_for_timeout(500)
+            shoot(page, "look")

@@ -108,6 +108,7 @@ async def body(request: Request) -> dict[str, Any]:
         raise Refused(415, "JSON is expected")
     try:
         values = json.loads(await request.body())
+        json.dumps(values, ensure_ascii=False).encode()  # halves of characters are JSON, and can be no name or word
     except (ValueError, RecursionError):
         raise Refused(400, "that is not JSON") from None
     if not isinstance(values, dict):

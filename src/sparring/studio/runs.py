@@ -281,6 +281,7 @@ def differences(first: Path, second: Path) -> list[dict[str, Any]]:
         config, machine = mapping(run / "config.json"), mapping(run / "environment.json")
         kept = {key: config.get(key) for key in PARTS_OF_CONFIG}
         kept["facts"] = {key: value for key, value in (dig(config, "facts") or {}).items() if key not in MEASURED}
+        kept["how"] = {key: value for key, value in (dig(config, "how") or {}).items() if key not in ("name", "runs")}
         kept["content"] = dig(config, "about", "sha256")
         kept["machine"] = {key: machine.get(key) for key in PARTS_OF_MACHINE}
         told.append(dict(flat(kept)))

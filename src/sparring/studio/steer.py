@@ -156,6 +156,9 @@ def checked(request: Request, values: Mapping[str, Any]) -> dict[str, Any]:
     given = values.get("settings") or {}
     if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
         raise Refused(400, "settings must be texts by name")
+    recipe, preset = values.get("recipe"), values.get("preset")
+    if not isinstance(recipe, str) or not isinstance(preset, str | None):
+        raise Refused(400, "recipe and preset must be names")
     for name in PATHS:
         if given.get(name):
             allowed(given[name], settings, name)
@@ -163,7 +166,7 @@ def checked(request: Request, values: Mapping[str, Any]) -> dict[str, Any]:
     if ":" in data and not (settings.data / data).exists():
         raise Refused(400, f"data={data} names code, which the studio does not run", "data")
     asked: Form = request.app.state.form
-    made = asked.ask(ask="check", recipe=values.get("recipe"), preset=values.get("preset"), settings=given)
+    made = asked.ask(ask="check", recipe=recipe, preset=preset, settings=given)
     name = made["stem"]
     if made["named"] and (not re.fullmatch(r"[^/\\\0]+", name) or name.startswith(".") or len(name) > LONGEST_NAME):
         raise Refused(400, f"name={name} must be the name of one folder, without slashes", "name")

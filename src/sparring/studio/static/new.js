@@ -41,8 +41,8 @@ const typed = (value) => value === null || value === undefined ? "" : value === 
 /* Numbers are the same in any spelling: 1e-08 and 1e-8. */
 const same = (setting, value) => value === setting.default || (["whole", "number", "schedule"].includes(setting.kind) && value !== "" && Number(value) === Number(setting.default));
 
-/* An end of a range, short and yet exact. */
-const end = (value) => Math.abs(value) >= 1e6 ? value.toExponential().replace("+", "") : String(value);
+/* An end of a range, short; exact where it is not huge. */
+const end = (value) => Math.abs(value) < 1e6 ? String(value) : value.toExponential().length < 8 ? value.toExponential().replace("+", "") : value.toExponential(1).replace("+", "");
 
 /* The files of a drop, those in folders too, with their paths. */
 const dropped = async (items) => {

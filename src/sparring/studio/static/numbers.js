@@ -16,7 +16,13 @@ export const duration = (seconds) => {
   return t("time.h", { h: Math.floor(whole / 3600), m: Math.floor(whole % 3600 / 60) });
 };
 
-export const withError = (value, error) => score(value) + (error ? " ± " + format({ maximumSignificantDigits: 1 })(error) : "");
+/* 1.24 ± 0.08, 11.2 ± 0.1: no more digits than the error leaves. */
+export const withError = (value, error) => {
+  if (!error || !Number.isFinite(error)) return score(value);
+  const digits = Math.min(8, Math.max(0, -Math.floor(Math.log10(error))));
+  const shown = format({ minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return `${shown(value)} ± ${shown(error)}`;
+};
 
 /* Index of the value in a rising list that is nearest to `wanted`. */
 export const nearest = (list, wanted) => {
