@@ -35,7 +35,7 @@ LAYERS = [
     ["studio"],
     ["cli_use", "cli_data", "cli_judge", "cli_doctor", "cli_export", "cli_studio"],
     ["cli"],
-    ["studio.form"],
+    ["studio.form", "studio.begin"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -35,6 +35,8 @@ KINDS = {"png": "image/png", "gif": "image/gif", "wav": "audio/wav", "txt": "tex
 PARTS_OF_CONFIG = ("recipe", "preset", "model", "data", "how", "sparring", "facts")
 MEASURED = ("seconds_per_round", "launch", "first")
 """Facts that no one chose."""
+PLACES = ("name", "runs")
+"""Settings that say where, not what."""
 PARTS_OF_MACHINE = ("torch", "python", "device", "processor", "threads")
 
 
@@ -280,8 +282,10 @@ def differences(first: Path, second: Path) -> list[dict[str, Any]]:
     for run in (first, second):
         config, machine = mapping(run / "config.json"), mapping(run / "environment.json")
         kept = {key: config.get(key) for key in PARTS_OF_CONFIG}
-        kept["facts"] = {key: value for key, value in (dig(config, "facts") or {}).items() if key not in MEASURED}
-        kept["how"] = {key: value for key, value in (dig(config, "how") or {}).items() if key not in ("name", "runs")}
+        for part, left in (("facts", MEASURED), ("how", PLACES)):
+            values = kept[part]
+            known = values if isinstance(values, dict) else {}
+            kept[part] = {key: value for key, value in known.items() if key not in left}
         kept["content"] = dig(config, "about", "sha256")
         kept["machine"] = {key: machine.get(key) for key in PARTS_OF_MACHINE}
         told.append(dict(flat(kept)))
