@@ -93,6 +93,15 @@ def test_a_vanished_gradient_is_told_from_a_discriminator_that_wins() -> None:
     assert kinds(diagnose(record_of(record, 1000, 5000)))[0] == "vanishing gradient"
 
 
+def test_a_player_is_not_called_still_where_its_gradient_has_gone() -> None:
+    """A sure discriminator, and a generator that hears nothing from it, would move: another finding tells why not."""
+    for player in ("discriminator", "generator"):
+        for norms, said in (([0.1, *[1e-4] * 8], []), ([0.1] * 9, ["not learning"])):
+            rows = [{f"{player}/gradient norm": norm, f"{player}/update ratio": 1e-7} for norm in norms]
+            told = [{"event": "losses", "round": 10 * i, "values": row} for i, row in enumerate(rows, start=1)]
+            assert kinds(diagnose(record_of(told, 1000))) == said
+
+
 def test_getting_worse_names_the_best_round() -> None:
     record = events()
     for index, event in enumerate(record):

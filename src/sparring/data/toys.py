@@ -87,7 +87,7 @@ def _split(toy: Toy, count: int, seed: int) -> Source:
     return tensor_source(about, columns)
 
 
-def _gaussians(name: str, centres: Tensor, sigma: float) -> Toy:
+def gaussians(name: str, centres: Tensor, sigma: float) -> Toy:
     """An even mixture of round Gaussians at `centres` (K, 2)."""
     return Toy(
         name,
@@ -113,13 +113,13 @@ def _gaussians_log_density(centres: Tensor, sigma: float, points: Tensor) -> Ten
 def _ring() -> Toy:
     """Eight Gaussians on the unit circle. VEEGAN, Srivastava et al. 2017; sizes as in PacGAN."""
     angle = torch.arange(8, dtype=torch.float64) * (2 * math.pi / 8)
-    return _gaussians("ring", torch.stack([angle.cos(), angle.sin()], dim=1).float(), sigma=0.01)
+    return gaussians("ring", torch.stack([angle.cos(), angle.sin()], dim=1).float(), sigma=0.01)
 
 
 def _grid() -> Toy:
     """Twenty-five Gaussians at {-4, -2, 0, 2, 4}^2. VEEGAN, Srivastava et al. 2017; sizes as in PacGAN."""
     ticks = torch.arange(-4.0, 5.0, 2.0)
-    return _gaussians("grid", torch.cartesian_prod(ticks, ticks), sigma=0.05)
+    return gaussians("grid", torch.cartesian_prod(ticks, ticks), sigma=0.05)
 
 
 _LINE_HEIGHTS = (-0.5, 0.5)

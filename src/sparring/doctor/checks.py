@@ -156,8 +156,8 @@ def still(record: Record) -> Finding | None:
         if len(recent) < WINDOW or max(recent.last(WINDOW).values) > LEAST_UPDATE:
             continue
         gradient = record.of(f"{player}/gradient norm")
-        if player == "generator" and len(gradient) and gradient.last(WINDOW).median < 1e-6:
-            continue  # no gradient reaches it: another finding
+        if len(gradient) and gradient.last(WINDOW).median < max(1e-6, LEAST_GRADIENT * gradient.values[0]):
+            continue  # it would move, but hardly any gradient reaches it: another finding
         if record.total and recent.rounds[-1] > 0.7 * record.total and max(recent.values) > LEAST_UPDATE:
             continue  # rates that fall towards the end
         return Finding(
@@ -172,6 +172,7 @@ def still(record: Record) -> Finding | None:
 
 
 LEAST_UPDATE = 1e-5
+LEAST_GRADIENT = 0.01
 
 
 def vanishing(record: Record) -> Finding | None:
