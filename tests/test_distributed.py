@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,10 +27,32 @@ from sparring.engine import flat, spread
 from sparring.game import Loss
 from sparring.machine import shared_device
 from sparring.runs import read_events, write_config
-from tests.worlds import hash_of, name_of, short
+from sparring.trial import trial
+from tests.worlds import answer, hash_of, name_of, short
 
 HERE = Path(__file__).parent
 FOUR = ["dcgan/classic/digits", "wgan_gp/tuned/digits", "r3/tiny/digits", "vae/tuned/digits"]
+SYNCHRONISED = ["synchronised dcgan/classic/digits", "synchronised mlp/tuned/ring", "synchronised vae_gan/tuned/digits"]
+OF_A_SHARD = {
+    "text_to_image/tuned/shapes": "wrong captions are those of other pictures of the shard",
+    "word_translation/tuned/words": "the words that refinements look at are those that shard 0 has seen",
+    "text_style/tuned/moods": "how much is drawn depends on the words of a shard",
+    "ae/tuned/digits": "the decoder's mean of the data is that of shard 0",
+    "ae/dense/digits": "the decoder's mean of the data is that of shard 0",
+    "ae/points/ring": "the decoder's mean of the data is that of shard 0",
+    "vae/tuned/digits": "the decoder's mean of the data is that of shard 0",
+    "vae/mnist/digits": "the decoder's mean of the data is that of shard 0",
+    "vae/points/ring": "the decoder's mean of the data is that of shard 0",
+    "vqvae/tuned/pictures": "codes that nothing chooses move to places that shard 0 has seen",
+    "semi_supervised/tuned/digits": "features are matched by their means over a shard",
+    "semi_supervised/paper/digits": "features are matched by their means over a shard",
+    "sequence/seqgan/letters": "the usual reward, which gains are measured from, is that of a shard",
+    "sequence/seqgan/verses": "the usual reward, which gains are measured from, is that of a shard",
+}
+"""Why two shards are not the whole batch, beyond batch norm."""
+NOT_COMPARED = {"text_style/tuned/moods", "vqvae/tuned/pictures"}
+"""Whose draws cannot be dealt out."""
+QUICK = {"mlp/smallest/digits", "wgan_gp/tuned/digits", "sngan/tuned/ring", "r3/tiny/digits", "ae/points/ring"}
 
 
 def torchrun(processes: int, *arguments: str, module: bool = False) -> subprocess.CompletedProcess[str]:
@@ -50,7 +75,8 @@ def hashes(processes: int, shards: int, pictures: Path, out: Path, chosen: list[
 
 @pytest.fixture(scope="module")
 def by_two(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return hashes(2, 2, pictures, tmp_path_factory.mktemp("worlds") / "two", [])
+    every = [name_of(*case) for case in short()] + SYNCHRONISED + [f"apart {name}" for name in QUICK]
+    return hashes(2, 2, pictures, tmp_path_factory.mktemp("worlds") / "two", every)
 
 
 @pytest.mark.parametrize(("recipe", "preset", "data"), short(), ids=lambda v: v if isinstance(v, str) else v["data"])
@@ -64,12 +90,66 @@ def test_two_processes_are_bitwise_one(
     assert hash_of(recipe, preset, data, pictures, Shards(2)) == by_two[name_of(recipe, preset, data)]
 
 
+@pytest.mark.parametrize("case", SYNCHRONISED)
+def test_synchronised_batch_norm_is_bitwise_that_of_one_process(
+    case: str, pictures: Path, by_two: dict[str, str]
+) -> None:
+    assert answer(case, pictures, Shards(2)) == by_two[case]
+    assert by_two[case] != by_two[case.rpartition(" ")[2]]
+
+
 def test_worlds_of_1_2_and_4_are_one(pictures: Path, tmp_path: Path) -> None:
-    cases = [case for case in short() if name_of(*case) in FOUR]
-    alone = {name_of(*case): hash_of(*case, pictures, Shards(4)) for case in cases}
-    assert len(alone) == len(FOUR)
-    assert hashes(2, 4, pictures, tmp_path / "two", FOUR) == alone
-    assert hashes(4, 4, pictures, tmp_path / "four", FOUR) == alone
+    cases = [*FOUR, SYNCHRONISED[0]]
+    alone = {case: answer(case, pictures, Shards(4)) for case in cases}
+    assert hashes(2, 4, pictures, tmp_path / "two", cases) == alone
+    assert hashes(4, 4, pictures, tmp_path / "four", cases) == alone
+
+
+def far(found: Mapping[str, Any], chosen: Iterable[str]) -> set[str]:
+    """Those whose losses or gradients differ by more than a millionth from the whole batch's."""
+    return {name for name in chosen if max(found[f"apart {name}"].values()) > 1e-6}
+
+
+def test_two_processes_are_the_whole_batch_in_float64(by_two: dict[str, Any]) -> None:
+    assert far(by_two, QUICK) == QUICK & set(OF_A_SHARD)
+
+
+@pytest.mark.long
+def test_two_processes_are_the_whole_batch_for_every_recipe(pictures: Path, tmp_path: Path) -> None:
+    chosen = {name_of(*case) for case in short()} - NOT_COMPARED
+    found = hashes(2, 2, pictures, tmp_path / "apart", [f"apart {name}" for name in sorted(chosen)])
+    assert far(found, chosen) == chosen & set(OF_A_SHARD)
+
+
+def test_a_synchronised_layer_is_the_whole_one_and_so_are_its_derivatives() -> None:
+    x, weight = torch.randn(12, 3, 4, dtype=torch.float64), torch.randn(12, dtype=torch.float64)
+
+    def slopes(rows: torch.Tensor, share: torch.Tensor) -> list[torch.Tensor]:
+        score = (layer(points := rows.clone().requires_grad_()).pow(3).flatten(1).sum(1) * share).sum()
+        (first,) = torch.autograd.grad(score, points, create_graph=True)
+        return [score.detach(), first.detach(), *torch.autograd.grad(first.square().sum(), points)]
+
+    layer = torch.nn.BatchNorm1d(3, dtype=torch.float64)
+    whole = slopes(x, weight)
+    statistics = layer.running_mean.clone(), layer.running_var.clone()
+    layer.reset_running_stats()
+    parts = list(zip(x.chunk(4), weight.chunk(4), strict=True))
+    found = Shards(4, together=True).each([layer], lambda n: slopes(*parts[n]))
+    assert torch.allclose(sum(score for score, *_ in found), whole[0])
+    for order in (1, 2):
+        assert torch.allclose(torch.cat([each[order] for each in found]), whole[order], rtol=1e-10)
+    assert torch.allclose(torch.stack(statistics), torch.stack([layer.running_mean, layer.running_var]))
+
+
+def test_shards_that_meet_unequally_or_fail_end_in_words() -> None:
+    layer = torch.nn.BatchNorm1d(3)
+    shards = Shards(2, together=True)
+    with pytest.raises(RuntimeError, match="do not meet as often"):
+        shards.each([layer], lambda n: layer(torch.randn(4, 3)) if n == 0 else None)
+    with pytest.raises(RuntimeError, match="do not meet as often"):
+        shards.each([layer], lambda n: layer(torch.randn(4, 3)) if n == 1 else None)
+    with pytest.raises(ZeroDivisionError):
+        shards.each([layer], lambda n: layer(torch.randn(4, 3)) / (n // n))
 
 
 def test_sums_do_not_depend_on_who_added_the_lower_branches() -> None:
@@ -125,6 +205,17 @@ def test_a_small_set_gets_a_batch_that_shards_can_share(tmp_path: Path) -> None:
     assert session.fit_batch(plan, 50, Console(quiet=True)).model.batch == 25
     with pytest.raises(UserError, match="use 8 or more"):
         sparring.train("dcgan", shards=4, batch=4, rounds=4, data="digits", runs=str(tmp_path), quiet=True)
+
+
+def test_synchronised_shards_may_be_of_one_sample_each(tmp_path: Path) -> None:
+    words = {"shards": 2, "batch": 2, "rounds": 2, "data": "digits", "evaluate": False, "runs": str(tmp_path)}
+    with pytest.raises(UserError, match="use 4 or more"):
+        sparring.train("dcgan", quiet=True, **words)
+    run = sparring.train("dcgan", quiet=True, sync_norm=True, **words)
+    assert run.plan.how.sync_norm
+    on_gpu = dataclasses.replace(run.machine, device=torch.device("meta"))  # as any that is not the CPU
+    with pytest.raises(UserError, match="start 2 processes, or leave --sync-norm out"):
+        trial(run.plan, open_data(run.plan.data)["train"], on_gpu, shards=Shards(2, together=True))
 
 
 def test_only_the_run_of_this_launcher_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

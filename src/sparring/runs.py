@@ -52,6 +52,8 @@ class How:
     shards: int | None = None
     """Parts of a batch, each with random numbers of its own, worked on by one process or several; more of them than
     processes need less memory at a time, and longer. None: one per process; 4 if reproducible."""
+    sync_norm: bool = False
+    """Batch norm by the mean and variance of the whole batch, not of each shard: as in an unsharded run."""
     name: str | None = None
     """Of the run's folder; none makes one of recipe, data and a number. A taken name gets a number too."""
     runs: str = "runs"

@@ -128,7 +128,7 @@ def shards_of(how: How, world: World) -> Shards:
     count = how.shards if how.shards is not None else max(EXACT, world.size) if how.reproducible else world.size
     if how.reproducible and count & (count - 1):
         raise UserError(f"shards={count} with reproducible must be 2, 4, 8, ...: sums are made in pairs")
-    return Shards(count, world)
+    return Shards(count, world, how.sync_norm)
 
 
 def launch(world: World) -> dict[str, str]:

@@ -39,7 +39,13 @@ def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0, sh
     Where players come in later, or leave, each stretch of the run counts by its share. All processes play it together.
     """
     game = assemble(plan, source.about, machine)
-    if plan.model.batch == shards.count > 1 and batch_norms(game.modules.values()):
+    normed = bool(batch_norms(game.modules.values()))
+    if shards.together and normed and machine.device.type != "cpu" and len(shards.mine) > 1:
+        raise UserError(
+            f"sync_norm with {shards.count} shards for {shards.world.size} processes: on {machine.device.type} a "
+            f"process can synchronise one shard only; start {shards.count} processes, or leave --sync-norm out"
+        )
+    if plan.model.batch == shards.count > 1 and normed and not shards.together:
         raise UserError(
             f"batch={plan.model.batch} cut into {shards.count} shards: batch norm, which these networks have, compares "
             f"samples of a shard; use {2 * shards.count} or more"
