@@ -27,7 +27,7 @@ from sparring.engine import flat, spread
 from sparring.game import Loss
 from sparring.machine import shared_device
 from sparring.runs import read_events, write_config
-from sparring.trial import trial
+from sparring.trial import check_norm
 from tests.worlds import answer, hash_of, name_of, short
 
 HERE = Path(__file__).parent
@@ -213,9 +213,9 @@ def test_synchronised_shards_may_be_of_one_sample_each(tmp_path: Path) -> None:
         sparring.train("dcgan", quiet=True, **words)
     run = sparring.train("dcgan", quiet=True, sync_norm=True, **words)
     assert run.plan.how.sync_norm
-    on_gpu = dataclasses.replace(run.machine, device=torch.device("meta"))  # as any that is not the CPU
+    on_gpu = dataclasses.replace(run.machine, device=torch.device("meta"))  # not the CPU
     with pytest.raises(UserError, match="start 2 processes, or leave --sync-norm out"):
-        trial(run.plan, open_data(run.plan.data)["train"], on_gpu, shards=Shards(2, together=True))
+        check_norm(run.model.game, run.plan, on_gpu, Shards(2, together=True))
 
 
 def test_only_the_run_of_this_launcher_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

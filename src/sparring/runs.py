@@ -177,18 +177,34 @@ def processor() -> str:
 
 @contextlib.contextmanager
 def only_one(run: Path) -> Iterator[None]:
-    """`UserError` while another process trains in this folder; the lock goes with its process, however that ends."""
+    """`UserError` while another process trains in this folder, or where nothing can be written.
+
+    The lock goes with its process, however that ends.
+    """
     try:
         import fcntl
     except ImportError:  # Windows has no such lock
         yield
         return
-    with (run / ".lock").open("w") as file:
+    try:
+        file = (run / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{run} cannot be written: {error.strerror or error}; mend that, then resume") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{run} is being trained by another process; wait for it, or stop it") from None
         yield
+
+
+@contextlib.contextmanager
+def writable(run: Path) -> Iterator[None]:
+    """`UserError` where something cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{run}: {error}; free some space or mend the path, then try again") from None
 
 
 def printable(text: str) -> str:

@@ -35,9 +35,11 @@ from sparring.runs import (
     environment,
     forget_after,
     new_folder,
+    only_one,
     printable,
     read_config,
     read_events,
+    writable,
     write_config,
     write_json,
 )
@@ -118,8 +120,9 @@ def written_folder(plan: Plan, source: Source, machine: Machine, facts: Mapping[
     """A new run's folder, with what the run is."""
     stem = plan.how.name or f"{plan.recipe.rpartition(':')[2]}-{short(plan.data.data)}"
     folder = new_folder(Path(plan.how.runs), stem, numbered=plan.how.name is None)
-    write_config(folder, plan, source.about, facts)
-    write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
+    with writable(folder):
+        write_config(folder, plan, source.about, facts)
+        write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
     return folder
 
 
@@ -190,7 +193,8 @@ def _resume(path: Path, console: Console, world: World) -> Run:
         console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
         return run
     if world.first:
-        forget_after(run.path, state.round)
+        with only_one(run.path), writable(run.path):  # else another process's events would be dropped
+            forget_after(run.path, state.round)
     job = Job(run.path, plan, splits, source, machine, game, state, shards)
     for event in read_events(run.path):
         spent = event.get("seconds"), event.get("cpu_seconds")

@@ -39,17 +39,7 @@ def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0, sh
     Where players come in later, or leave, each stretch of the run counts by its share. All processes play it together.
     """
     game = assemble(plan, source.about, machine)
-    normed = bool(batch_norms(game.modules.values()))
-    if shards.together and normed and machine.device.type != "cpu" and len(shards.mine) > 1:
-        raise UserError(
-            f"sync_norm with {shards.count} shards for {shards.world.size} processes: on {machine.device.type} a "
-            f"process can synchronise one shard only; start {shards.count} processes, or leave --sync-norm out"
-        )
-    if plan.model.batch == shards.count > 1 and normed and not shards.together:
-        raise UserError(
-            f"batch={plan.model.batch} cut into {shards.count} shards: batch norm, which these networks have, compares "
-            f"samples of a shard; use {2 * shards.count} or more"
-        )
+    check_norm(game, plan, machine, shards)
     total = plan.model.rounds
     turns = {turn for player in game.players for turn in (player.start, player.stop) if turn and turn < total}
     marks = [0, *sorted(turns), total]
@@ -58,6 +48,22 @@ def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0, sh
     mean = sum(each * length for each, (_, length) in zip(spent, stretches, strict=True)) / total
     counts = {name: sum(p.numel() for p in module.parameters()) for name, module in game.modules.items()}
     return Trial(mean, peak_memory(machine.device), counts)
+
+
+def check_norm(game: Game, plan: Plan, machine: Machine, shards: Shards) -> None:
+    """`UserError` where batch norm cannot work on these shards."""
+    if not batch_norms(game.modules.values()):
+        return
+    if shards.together and machine.device.type != "cpu" and len(shards.mine) > 1:
+        raise UserError(
+            f"sync_norm with {shards.count} shards for {shards.world.size} processes: on {machine.device.type} a "
+            f"process can synchronise one shard only; start {shards.count} processes, or leave --sync-norm out"
+        )
+    if plan.model.batch == shards.count > 1 and not shards.together:
+        raise UserError(
+            f"batch={plan.model.batch} cut into {shards.count} shards: batch norm, which these networks have, compares "
+            f"samples of a shard; use {2 * shards.count} or more"
+        )
 
 
 def pace(game: Game, plan: Plan, source: Source, machine: Machine, begin: int, seconds: float, shards: Shards) -> float:
