@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import torch
 from rich.console import Console
 
 import sparring
-from sparring import checkpoint, session
+from sparring import checkpoint, cli, session
 from sparring.config import UserError
 from sparring.data import Data, clusters, open_data
 from sparring.distributed import ALONE, Shards, World, joined, tree
@@ -279,19 +280,48 @@ def last(run: Path) -> str:
     return checkpoint.listed(run / "checkpoints")[-1].name
 
 
-def test_a_reproducible_run_by_torchrun_is_that_of_one_process(tmp_path: Path) -> None:
-    alone = sparring.train(
-        "cdcgan", reproducible=True, evaluate=False, rounds=40, runs=str(tmp_path), name="alone", quiet=True
-    )
+def test_a_reproducible_run_by_torchrun_is_that_of_one_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = sparring.train("cdcgan", reproducible=True, evaluate=False, rounds=40, runs=str(tmp_path), name="alone")
+    cost = re.search(r"costs ([\d.]+) x the time: ([\d.]+) ms a round, ([\d.]+) ms without", capsys.readouterr().err)
+    assert cost is not None
+    times, ours, without = map(float, cost.groups())
+    assert times == pytest.approx(ours / without, abs=0.1)
     words = [*TRAIN, "--rounds", "40", "--runs", str(tmp_path), "--name", "two"]
     done = torchrun(2, *words, module=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == [str(tmp_path / "two")]  # said once
     assert done.stderr.count("results") == 1
+    assert done.stderr.count("x the time") == 1
     assert last(tmp_path / "two") == last(alone.path)
     assert sparring.load(tmp_path / "two").plan.how.shards == 4
     with pytest.raises(UserError, match="use a multiple of 4"):
         sparring.train("cdcgan", reproducible=True, batch=30, rounds=4, runs=str(tmp_path), quiet=True)
+
+
+def test_tar_shards_are_read_by_two_processes_as_by_one(pictures: Path, tmp_path: Path) -> None:
+    assert cli.main(["data", "shard", str(pictures), "-o", str(tmp_path / "set"), "--bytes", "10KB"]) == 0
+    assert len(list((tmp_path / "set").glob("*.tar"))) > 1
+    words = ["train", "mlp", "--data", str(tmp_path / "set"), "--size", "8", "--rounds", "12", "--runs", str(tmp_path)]
+    words += ["--batch", "8", "--clusters", "0", "--reproducible", "--no-evaluate", "--snapshots", "1", "--name"]
+    assert cli.main([*words, "one"]) == 0
+    done = torchrun(2, "sparring", *words, "two", module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert last(tmp_path / "two") == last(tmp_path / "one")
+
+
+def test_the_examples_of_schedulers_are_what_shells_and_parsers_read() -> None:
+    yaml = pytest.importorskip("yaml")
+    folder = HERE.parent / "docs" / "examples"
+    service, job = yaml.safe_load_all((folder / "kubernetes.yaml").read_text())
+    assert service["spec"]["clusterIP"] == "None"
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == 2
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    scripts = [(folder / "slurm.sh").read_text(), *container["args"]]
+    for script in scripts:
+        assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    assert all("torchrun --nnodes" in script and "-m sparring" in script for script in scripts)
 
 
 def test_a_killed_process_is_started_again_and_the_run_ends_as_if_it_had_lived(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ class How:
     threads: int | None = None
     """CPU threads; none times a few rounds with one thread and with all, and takes the faster."""
     reproducible: bool = False
-    """The same result, bitwise, on 1, 2 or 4 processes: batches are cut into 4 shards, each process has one thread."""
+    """The same result, bitwise, on 1, 2 or 4 processes: batches are cut into 4 shards, each process has one thread.
+    What that costs is measured and told at the start."""
     shards: int | None = None
     """Parts of a batch, each with random numbers of its own, worked on by one process or several; more of them than
     processes need less memory at a time, and longer. None: one per process; 4 if reproducible."""

@@ -168,7 +168,11 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
     Code that the run names (an objective, a recipe or data of your own) is executed: resume only what you trust.
     """
     with isolated(), joined() as world:
-        return _resume(Path(path), Console(stderr=True, quiet=quiet or not world.first), world)
+        # as in `start_run`: on one machine of several the launcher may have begun anew, with other words
+        begun = world.told(str(path))
+        if begun is None:
+            raise UserError(f"the first process began a new run, and this one is to resume {path}")
+        return _resume(Path(begun), Console(stderr=True, quiet=quiet or not world.first), world)
 
 
 def _resume(path: Path, console: Console, world: World) -> Run:
