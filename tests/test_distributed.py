@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 import sparring
-from sparring import checkpoint, cli, session
+from sparring import checkpoint, cli, sampling, session
 from sparring.config import UserError
 from sparring.data import Data, clusters, open_data
 from sparring.distributed import ALONE, Shards, World, joined, tree
@@ -28,6 +28,7 @@ from sparring.engine import flat, spread
 from sparring.game import Loss
 from sparring.machine import shared_device
 from sparring.runs import read_events, write_config
+from sparring.testing import toy_game
 from sparring.trial import check_norm
 from tests.worlds import answer, hash_of, name_of, short
 
@@ -298,6 +299,41 @@ def test_a_reproducible_run_by_torchrun_is_that_of_one_process(
     assert sparring.load(tmp_path / "two").plan.how.shards == 4
     with pytest.raises(UserError, match="use a multiple of 4"):
         sparring.train("cdcgan", reproducible=True, batch=30, rounds=4, runs=str(tmp_path), quiet=True)
+
+
+def test_two_processes_make_the_samples_that_are_judged_and_the_scores_are_those_of_one(tmp_path: Path) -> None:
+    words = [
+        "train",
+        "mlp",
+        "--data",
+        "ring",
+        "--limit",
+        "1200",
+        "--rounds",
+        "20",
+        "--reproducible",
+        "--runs",
+        str(tmp_path),
+        "--name",
+    ]
+    assert cli.main([*words, "one"]) == 0
+    done = torchrun(2, "sparring", *words, "two", module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("one", "two"))
+    assert one["samples"] > 2 * sampling.CHUNK
+    assert one["metrics"] == two["metrics"]
+
+
+def test_parts_of_samples_have_noise_of_their_own() -> None:
+    game = dataclasses.replace(toy_game(), sample=lambda modules, drawn: torch.randn(len(drawn["latent"]), 2))
+    drawn = {"latent": torch.zeros(1200, 2)}
+    whole = sampling.generate(game, {}, drawn, 7)
+    for rank in range(2):
+        other = Beside(rank=rank, other=torch.zeros(500, 2))
+        ours = sampling.generate(game, {}, drawn, 7, other).split(500)
+        theirs = whole.split(500)
+        assert torch.equal(ours[0], theirs[rank])  # what the other one makes stands behind it
+    assert not torch.equal(*whole[:1000].chunk(2))
 
 
 def test_tar_shards_are_read_by_two_processes_as_by_one(pictures: Path, tmp_path: Path) -> None:

@@ -242,7 +242,10 @@ def finish(job: Job, console: Console) -> Run:
     """Play to the end; then judge and report."""
     done = training.play(job, console)
     run = Run(job.folder, trust=True)
-    if not job.shards.world.first:
+    world = job.shards.world
+    if not world.first:
+        if done and job.plan.how.evaluate:
+            run.assist(world)
         return run
     if not done:
         at = f"at round {job.state.round:,} of {job.settings.rounds:,}"
@@ -251,21 +254,29 @@ def finish(job: Job, console: Console) -> Run:
         )
         return run
     if job.plan.how.evaluate:
-        lacking = too_few_to_judge(job.splits, default_split(job.splits), FEWEST)
-        if lacking is None:
-            final = run.evaluate(splits=job.splits, console=console)
-            console.print(summary(final), markup=False)
-            if run.had_better():
-                tell_of_best(run, final, job.splits, console)
-        else:
-            console.print(f"not judged: {lacking.what}: {lacking.remedy}", soft_wrap=True)
+        run.world = world
+        judge(run, job, console)
+        world.told(None)  # the others are needed no more
     console.print(f"report:  {run.report()}", markup=False)
     return run
+
+
+def judge(run: Run, job: Job, console: Console) -> None:
+    """The end of a run, and its best checkpoint where that seems to be better."""
+    lacking = too_few_to_judge(job.splits, default_split(job.splits), FEWEST)
+    if lacking is not None:
+        console.print(f"not judged: {lacking.what}: {lacking.remedy}", soft_wrap=True)
+        return
+    final = run.evaluate(splits=job.splits, console=console)
+    console.print(summary(final), markup=False)
+    if run.had_better():
+        tell_of_best(run, final, job.splits, console)
 
 
 def tell_of_best(run: Run, final: Mapping[str, Any], splits: Splits, console: Console) -> None:
     """Judge the best checkpoint too, and say which of the two to use."""
     best = load(run.path, trust=run.trust, device=run.device, checkpoint="best")
+    best.world = run.world
     result = best.evaluate(splits=splits, console=console)
     told = next((d for d in differences(final, result) if d.name == "frechet distance"), None)
     console.print(f"round {result['round']:,}, the best while training: {summary(result)}", markup=False)
