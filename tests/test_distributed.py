@@ -301,9 +301,10 @@ def test_a_reproducible_run_by_torchrun_is_that_of_one_process(
         sparring.train("cdcgan", reproducible=True, batch=30, rounds=4, runs=str(tmp_path), quiet=True)
 
 
+@pytest.mark.long
 def test_two_processes_make_the_samples_that_are_judged_and_the_scores_are_those_of_one(tmp_path: Path) -> None:
     words = ["train", "mlp", "--data", "ring", "--limit", "1200", "--rounds", "20", "--reproducible"]
-    words += ["--runs", str(tmp_path), "--name"]
+    words += ["--on-trouble", "ignore", "--snapshots", "1", "--runs", str(tmp_path), "--name"]
     assert cli.main([*words, "one"]) == 0
     done = torchrun(2, "sparring", *words, "two", module=True)
     assert done.returncode == 0, done.stderr[-3000:]
