@@ -76,7 +76,7 @@ def workers(folder: Path) -> dict[str, Any]:
     for number in range(240):
         pixels = torch.randint(256, (24, 24), generator=chance, dtype=torch.uint8)
         Image.fromarray(pixels.numpy()).save(pictures / f"{number}.png")
-    sparring("data", "shard", str(pictures), "-o", str(folder / "shards"), "--size", "16")
+    sparring("data", "shard", str(pictures), "-o", str(folder / "shards"), "--bytes", "40KB")
     hashes = {}
     for number in (0, 1, 2):
         words = [
@@ -92,7 +92,7 @@ def workers(folder: Path) -> dict[str, Any]:
         ]
         sparring(*words, "--workers", str(number), "--runs", str(folder), "--name", f"workers-{number}")
         hashes[f"{number} worker{'s' * (number != 1)}"] = last(folder / f"workers-{number}")
-    return {"what": f"dcgan on tar shards of 240 pictures, {ROUNDS} rounds", "hashes": hashes}
+    return {"what": f"mlp on tar shards of 240 pictures, {ROUNDS} rounds", "hashes": hashes}
 
 
 def killed(words: list[str], run: Path, chance: random.Random, writing: bool) -> bool:
@@ -166,7 +166,9 @@ def table(found: Mapping[str, Any]) -> str:
             alike = len(set(result["hashes"].values())) == 1
             told = f"one hash, `{next(iter(result['hashes'].values()))}`" if alike else "**they differ**"
             if "killed after rounds" in result:
-                told += f"; {result['with a checkpoint half written']} kills left a checkpoint half written"
+                rounds = result["killed after rounds"]
+                told += f"; last checkpoints before kills of rounds {rounds[0]} to {rounds[-1]}"
+                told += f"; {result['with a checkpoint half written']} kills left one half written"
             lines.append(f"| {result['what']} | {', '.join(result['hashes'])} | {told} |")
         else:
             said = [f"{name} {low[0]:.2f} s ({low[1]:.2f} to {low[2]:.2f})" for name, low in result["seconds"].items()]
