@@ -16,7 +16,7 @@ LAYERS = [
     ["schedules", "augment", "data", "objectives", "penalties", "nn.layers"],
     ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained", "nn.dino", "nn.likelihoods"],
     ["nn.pairs", "nn.residual", "nn.r3", "nn.autoencoder", "nn.translate", "nn.text", "nn.noisy", "nn.sequence"],
-    ["nn.cipher", "nn.alignment", "nn.signal", "nn.style"],
+    ["nn.cipher", "nn.alignment", "nn.signal", "nn.style", "meeting"],
     ["nn.restore", "nn.video", "nn.waves"],
     ["game", "metrics", "runs", "doctor", "distributed"],
     ["engine"],

@@ -1,7 +1,9 @@
 import json
 import random
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import save_file
 from sparring import checkpoint
 from sparring.average import Average
 from sparring.checkpoint import CorruptCheckpointError
-from sparring.engine import Train, start, train
+from sparring.engine import State, Train, start, train
 from sparring.game import Game
 from sparring.testing import toy_game
 from tests.test_engine import parameters, points
@@ -130,3 +132,48 @@ def test_a_file_holds_no_code_and_its_numbers_are_json(saved: Path) -> None:
     data = saved.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     assert json.loads(header["__metadata__"]["sparring"])["round"] == 5
+
+
+def test_a_writer_writes_what_was_there_when_it_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = game()
+    state, go, write = train(played, points(), Train(5)), threading.Event(), checkpoint.write
+    at_once = checkpoint.save(tmp_path / "at once", played, state)
+
+    def slow(*given: Any) -> Path:
+        go.wait(10)
+        return write(*given)
+
+    monkeypatch.setattr(checkpoint, "write", slow)
+    with checkpoint.Writer() as writer:
+        writer.save(tmp_path / "later", played, state)
+        with torch.no_grad():
+            for parameter in played.modules["generator"].parameters():
+                parameter.add_(1.0)
+        assert not checkpoint.listed(tmp_path / "later")
+        go.set()
+        writer.wait()
+        assert [path.name for path in checkpoint.listed(tmp_path / "later")] == [at_once.name]
+
+
+def test_a_writer_tells_of_its_error_at_the_next_look_and_ends_what_it_began(tmp_path: Path) -> None:
+    played = game()
+    state = train(played, points(), Train(5))
+    (tmp_path / "file").touch()
+    with checkpoint.Writer() as writer:
+        writer.save(tmp_path / "file", played, state)  # no folder can be made there
+        with pytest.raises(OSError, match="file"):
+            writer.wait()
+        writer.look()  # told once
+    with pytest.raises(ZeroDivisionError):
+        loop_that_fails(tmp_path, played, state)
+    assert len(checkpoint.listed(tmp_path / "good")) == 1
+    with pytest.raises(OSError, match="file"), checkpoint.Writer() as writer:
+        writer.save(tmp_path / "file", played, state)
+
+
+def loop_that_fails(folder: Path, played: Game, state: State) -> None:
+    """While the thread still has something to write."""
+    with checkpoint.Writer() as writer:
+        writer.save(folder / "good", played, state)
+        writer.save(folder / "file", played, state)
+        raise ZeroDivisionError

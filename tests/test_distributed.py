@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 
 import sparring
-from sparring import checkpoint, session
+from sparring import checkpoint, cli, sampling, session
 from sparring.config import UserError
 from sparring.data import Data, clusters, open_data
 from sparring.distributed import ALONE, Shards, World, joined, tree
@@ -24,10 +28,33 @@ from sparring.engine import flat, spread
 from sparring.game import Loss
 from sparring.machine import shared_device
 from sparring.runs import read_events, write_config
-from tests.worlds import hash_of, name_of, short
+from sparring.testing import toy_game
+from sparring.trial import check_norm
+from tests.worlds import answer, hash_of, name_of, short
 
 HERE = Path(__file__).parent
 FOUR = ["dcgan/classic/digits", "wgan_gp/tuned/digits", "r3/tiny/digits", "vae/tuned/digits"]
+SYNCHRONISED = ["synchronised dcgan/classic/digits", "synchronised mlp/tuned/ring", "synchronised vae_gan/tuned/digits"]
+OF_A_SHARD = {
+    "text_to_image/tuned/shapes": "wrong captions are those of other pictures of the shard",
+    "word_translation/tuned/words": "the words that refinements look at are those that shard 0 has seen",
+    "text_style/tuned/moods": "how much is drawn depends on the words of a shard",
+    "ae/tuned/digits": "the decoder's mean of the data is that of shard 0",
+    "ae/dense/digits": "the decoder's mean of the data is that of shard 0",
+    "ae/points/ring": "the decoder's mean of the data is that of shard 0",
+    "vae/tuned/digits": "the decoder's mean of the data is that of shard 0",
+    "vae/mnist/digits": "the decoder's mean of the data is that of shard 0",
+    "vae/points/ring": "the decoder's mean of the data is that of shard 0",
+    "vqvae/tuned/pictures": "codes that nothing chooses move to places that shard 0 has seen",
+    "semi_supervised/tuned/digits": "features are matched by their means over a shard",
+    "semi_supervised/paper/digits": "features are matched by their means over a shard",
+    "sequence/seqgan/letters": "the usual reward, which gains are measured from, is that of a shard",
+    "sequence/seqgan/verses": "the usual reward, which gains are measured from, is that of a shard",
+}
+"""Why two shards are not the whole batch, beyond batch norm."""
+NOT_COMPARED = {"text_style/tuned/moods", "vqvae/tuned/pictures"}
+"""Whose draws cannot be dealt out."""
+QUICK = {"mlp/smallest/digits", "wgan_gp/tuned/digits", "sngan/tuned/ring", "r3/tiny/digits", "ae/points/ring"}
 
 
 def torchrun(processes: int, *arguments: str, module: bool = False) -> subprocess.CompletedProcess[str]:
@@ -50,7 +77,8 @@ def hashes(processes: int, shards: int, pictures: Path, out: Path, chosen: list[
 
 @pytest.fixture(scope="module")
 def by_two(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return hashes(2, 2, pictures, tmp_path_factory.mktemp("worlds") / "two", [])
+    every = [name_of(*case) for case in short()] + SYNCHRONISED + [f"apart {name}" for name in QUICK]
+    return hashes(2, 2, pictures, tmp_path_factory.mktemp("worlds") / "two", every)
 
 
 @pytest.mark.parametrize(("recipe", "preset", "data"), short(), ids=lambda v: v if isinstance(v, str) else v["data"])
@@ -64,12 +92,66 @@ def test_two_processes_are_bitwise_one(
     assert hash_of(recipe, preset, data, pictures, Shards(2)) == by_two[name_of(recipe, preset, data)]
 
 
+@pytest.mark.parametrize("case", SYNCHRONISED)
+def test_synchronised_batch_norm_is_bitwise_that_of_one_process(
+    case: str, pictures: Path, by_two: dict[str, str]
+) -> None:
+    assert answer(case, pictures, Shards(2)) == by_two[case]
+    assert by_two[case] != by_two[case.rpartition(" ")[2]]
+
+
 def test_worlds_of_1_2_and_4_are_one(pictures: Path, tmp_path: Path) -> None:
-    cases = [case for case in short() if name_of(*case) in FOUR]
-    alone = {name_of(*case): hash_of(*case, pictures, Shards(4)) for case in cases}
-    assert len(alone) == len(FOUR)
-    assert hashes(2, 4, pictures, tmp_path / "two", FOUR) == alone
-    assert hashes(4, 4, pictures, tmp_path / "four", FOUR) == alone
+    cases = [*FOUR, SYNCHRONISED[0]]
+    alone = {case: answer(case, pictures, Shards(4)) for case in cases}
+    assert hashes(2, 4, pictures, tmp_path / "two", cases) == alone
+    assert hashes(4, 4, pictures, tmp_path / "four", cases) == alone
+
+
+def far(found: Mapping[str, Any], chosen: Iterable[str]) -> set[str]:
+    """Those whose losses or gradients differ by more than a millionth from the whole batch's."""
+    return {name for name in chosen if max(found[f"apart {name}"].values()) > 1e-6}
+
+
+def test_two_processes_are_the_whole_batch_in_float64(by_two: dict[str, Any]) -> None:
+    assert far(by_two, QUICK) == QUICK & set(OF_A_SHARD)
+
+
+@pytest.mark.long
+def test_two_processes_are_the_whole_batch_for_every_recipe(pictures: Path, tmp_path: Path) -> None:
+    chosen = {name_of(*case) for case in short()} - NOT_COMPARED
+    found = hashes(2, 2, pictures, tmp_path / "apart", [f"apart {name}" for name in sorted(chosen)])
+    assert far(found, chosen) == chosen & set(OF_A_SHARD)
+
+
+def test_a_synchronised_layer_is_the_whole_one_and_so_are_its_derivatives() -> None:
+    x, weight = torch.randn(12, 3, 4, dtype=torch.float64), torch.randn(12, dtype=torch.float64)
+
+    def slopes(rows: torch.Tensor, share: torch.Tensor) -> list[torch.Tensor]:
+        score = (layer(points := rows.clone().requires_grad_()).pow(3).flatten(1).sum(1) * share).sum()
+        (first,) = torch.autograd.grad(score, points, create_graph=True)
+        return [score.detach(), first.detach(), *torch.autograd.grad(first.square().sum(), points)]
+
+    layer = torch.nn.BatchNorm1d(3, dtype=torch.float64)
+    whole = slopes(x, weight)
+    statistics = layer.running_mean.clone(), layer.running_var.clone()
+    layer.reset_running_stats()
+    parts = list(zip(x.chunk(4), weight.chunk(4), strict=True))
+    found = Shards(4, together=True).each([layer], lambda n: slopes(*parts[n]))
+    assert torch.allclose(sum(score for score, *_ in found), whole[0])
+    for order in (1, 2):
+        assert torch.allclose(torch.cat([each[order] for each in found]), whole[order], rtol=1e-10)
+    assert torch.allclose(torch.stack(statistics), torch.stack([layer.running_mean, layer.running_var]))
+
+
+def test_shards_that_meet_unequally_or_fail_end_in_words() -> None:
+    layer = torch.nn.BatchNorm1d(3)
+    shards = Shards(2, together=True)
+    with pytest.raises(RuntimeError, match="do not meet as often"):
+        shards.each([layer], lambda n: layer(torch.randn(4, 3)) if n == 0 else None)
+    with pytest.raises(RuntimeError, match="do not meet as often"):
+        shards.each([layer], lambda n: layer(torch.randn(4, 3)) if n == 1 else None)
+    with pytest.raises(ZeroDivisionError):
+        shards.each([layer], lambda n: layer(torch.randn(4, 3)) / (n // n))
 
 
 def test_sums_do_not_depend_on_who_added_the_lower_branches() -> None:
@@ -125,6 +207,17 @@ def test_a_small_set_gets_a_batch_that_shards_can_share(tmp_path: Path) -> None:
     assert session.fit_batch(plan, 50, Console(quiet=True)).model.batch == 25
     with pytest.raises(UserError, match="use 8 or more"):
         sparring.train("dcgan", shards=4, batch=4, rounds=4, data="digits", runs=str(tmp_path), quiet=True)
+
+
+def test_synchronised_shards_may_be_of_one_sample_each(tmp_path: Path) -> None:
+    words = {"shards": 2, "batch": 2, "rounds": 2, "data": "digits", "evaluate": False, "runs": str(tmp_path)}
+    with pytest.raises(UserError, match="use 4 or more"):
+        sparring.train("dcgan", quiet=True, **words)
+    run = sparring.train("dcgan", quiet=True, sync_norm=True, **words)
+    assert run.plan.how.sync_norm
+    on_gpu = dataclasses.replace(run.machine, device=torch.device("meta"))  # not the CPU
+    with pytest.raises(UserError, match="start 2 processes, or leave --sync-norm out"):
+        check_norm(run.model.game, run.plan, on_gpu, Shards(2, together=True))
 
 
 def test_only_the_run_of_this_launcher_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,19 +281,72 @@ def last(run: Path) -> str:
     return checkpoint.listed(run / "checkpoints")[-1].name
 
 
-def test_a_reproducible_run_by_torchrun_is_that_of_one_process(tmp_path: Path) -> None:
-    alone = sparring.train(
-        "cdcgan", reproducible=True, evaluate=False, rounds=40, runs=str(tmp_path), name="alone", quiet=True
-    )
+def test_a_reproducible_run_by_torchrun_is_that_of_one_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = sparring.train("cdcgan", reproducible=True, evaluate=False, rounds=40, runs=str(tmp_path), name="alone")
+    cost = re.search(r"costs ([\d.]+) x the time: ([\d.]+) ms a round, ([\d.]+) ms without", capsys.readouterr().err)
+    assert cost is not None
+    times, ours, without = map(float, cost.groups())
+    assert times == pytest.approx(ours / without, abs=0.1)
     words = [*TRAIN, "--rounds", "40", "--runs", str(tmp_path), "--name", "two"]
     done = torchrun(2, *words, module=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == [str(tmp_path / "two")]  # said once
     assert done.stderr.count("results") == 1
+    assert done.stderr.count("x the time") == 1
     assert last(tmp_path / "two") == last(alone.path)
     assert sparring.load(tmp_path / "two").plan.how.shards == 4
     with pytest.raises(UserError, match="use a multiple of 4"):
         sparring.train("cdcgan", reproducible=True, batch=30, rounds=4, runs=str(tmp_path), quiet=True)
+
+
+@pytest.mark.long
+def test_two_processes_make_the_samples_that_are_judged_and_the_scores_are_those_of_one(tmp_path: Path) -> None:
+    words = ["train", "mlp", "--data", "ring", "--limit", "1200", "--rounds", "20", "--reproducible"]
+    words += ["--on-trouble", "ignore", "--snapshots", "1", "--runs", str(tmp_path), "--name"]
+    assert cli.main([*words, "one"]) == 0
+    done = torchrun(2, "sparring", *words, "two", module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("one", "two"))
+    assert one["samples"] > 2 * sampling.CHUNK
+    assert one["metrics"] == two["metrics"]
+
+
+def test_parts_of_samples_have_noise_of_their_own() -> None:
+    game = dataclasses.replace(toy_game(), sample=lambda modules, drawn: torch.randn(len(drawn["latent"]), 2))
+    drawn = {"latent": torch.zeros(1200, 2)}
+    whole = sampling.generate(game, {}, drawn, 7)
+    for rank in range(2):
+        other = Beside(rank=rank, other=torch.zeros(500, 2))
+        ours = sampling.generate(game, {}, drawn, 7, other).split(500)
+        theirs = whole.split(500)
+        assert torch.equal(ours[0], theirs[rank])  # what the other one makes stands behind it
+    assert not torch.equal(*whole[:1000].chunk(2))
+
+
+def test_tar_shards_are_read_by_two_processes_as_by_one(pictures: Path, tmp_path: Path) -> None:
+    assert cli.main(["data", "shard", str(pictures), "-o", str(tmp_path / "set"), "--bytes", "10KB"]) == 0
+    assert len(list((tmp_path / "set").glob("*.tar"))) > 1
+    words = ["train", "mlp", "--data", str(tmp_path / "set"), "--size", "8", "--rounds", "12", "--runs", str(tmp_path)]
+    words += ["--batch", "8", "--clusters", "0", "--reproducible", "--no-evaluate", "--snapshots", "1", "--name"]
+    assert cli.main([*words, "one"]) == 0
+    done = torchrun(2, "sparring", *words, "two", module=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert last(tmp_path / "two") == last(tmp_path / "one")
+
+
+def test_the_examples_of_schedulers_are_what_shells_and_parsers_read() -> None:
+    yaml = pytest.importorskip("yaml")
+    folder = HERE.parent / "docs" / "examples"
+    service, job = yaml.safe_load_all((folder / "kubernetes.yaml").read_text())
+    assert service["spec"]["clusterIP"] == "None"
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == 2
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    scripts = [(folder / "slurm.sh").read_text(), *container["args"]]
+    for script in scripts:
+        assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    assert all("torchrun --nnodes" in script and "-m sparring" in script for script in scripts)
 
 
 def test_a_killed_process_is_started_again_and_the_run_ends_as_if_it_had_lived(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Worked by `torchrun` in test_distributed: every recipe for two rounds, its last state as a hash.
 
 torchrun --nproc-per-node 2 tests/worlds.py PICTURES OUT SHARDS [CASE ...]
+
+A case may begin with `synchronised `: batch norm by the whole batch; or with `apart `: not a hash, but how far from the
+batch in one piece.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -20,6 +24,7 @@ from sparring.training import Job
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.cases import CASES, CPU, plan_of
+from tests.precise import apart
 
 ROUNDS = 2
 
@@ -27,6 +32,18 @@ ROUNDS = 2
 def name_of(recipe: str, preset: str, data: dict[str, str]) -> str:
     """As in the table of tests."""
     return f"{recipe}/{preset}/{data['data']}"
+
+
+def answer(case: str, pictures: Path, shards: Shards) -> str | dict[str, float]:
+    """What a case asks for."""
+    asked, _, name = case.rpartition(" ")
+    recipe, preset, data = next(each for each in short() if name_of(*each) == name)
+    shards = dataclasses.replace(shards, together=bool(asked))
+    if asked != "apart":
+        return hash_of(recipe, preset, data, pictures, shards)
+    with shards.world.in_turn():
+        plan, source = plan_of(recipe, preset, data, pictures)
+    return apart(plan, source, shards)
 
 
 def hash_of(recipe: str, preset: str, data: dict[str, str], pictures: Path, shards: Shards) -> str:
@@ -57,8 +74,8 @@ def main(pictures: Path, out: Path, shards: int, chosen: list[str]) -> None:
     with joined() as world:  # twice in one program, as who trains several runs
         assert world.told(world.rank) == 0
     with joined() as world:
-        cases = [case for case in short() if not chosen or name_of(*case) in chosen]
-        found = {name_of(*case): hash_of(*case, pictures, Shards(shards, world)) for case in cases}
+        cases = chosen or [name_of(*case) for case in short()]
+        found = {case: answer(case, pictures, Shards(shards, world)) for case in cases}
         (out / f"{world.rank}.json").write_text(json.dumps(found))
 
 

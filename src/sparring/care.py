@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +54,8 @@ class Care:
     told: set[str] = field(default_factory=set)
     seconds: float = 0.0
     """Spent in looking."""
+    save: Callable[[Path, Game, State, int], object] = checkpoint.save
+    """How a checkpoint is written."""
 
     @property
     def rounds(self) -> set[int]:
@@ -77,7 +78,7 @@ class Care:
         self.tell(self.findings(), events, console, act=state.round < self.plan.model.rounds)
         if not self.told and self.may_act() and self.plan.how.on_trouble == "rollback":
             # several: what is found to be wrong began some looks before
-            checkpoint.save(self.folder / HEALTHY, self.game, state, keep=KEPT)
+            self.save(self.folder / HEALTHY, self.game, state, KEPT)
 
     def _keep_best(self, state: State) -> None:
         distances = [distance for _, distance in smoothed(self.history)]
@@ -85,8 +86,7 @@ class Care:
         better = bool(distances) and distances[-1] < min(distances[:-1], default=math.inf)
         first = bool(distances) and math.isfinite(distances[-1]) and not checkpoint.listed(self.folder / BEST)
         if better or first:
-            with contextlib.suppress(FloatingPointError, OSError):  # the next checkpoint will tell of it
-                checkpoint.save(self.folder / BEST, self.game, state, keep=1)
+            self.save(self.folder / BEST, self.game, state, 1)
 
     def findings(self) -> list[Finding]:
         """Of all that is known."""
@@ -138,7 +138,15 @@ def smoothed(events: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
     return [(found[end - 1][0], statistics.median(d for _, d in found[end - LOOKS : end])) for end in ends]
 
 
-def care_for(folder: Path, plan: Plan, game: Game, source: Source, splits: Splits, machine: Machine) -> Care | None:
+def care_for(
+    folder: Path,
+    plan: Plan,
+    game: Game,
+    source: Source,
+    splits: Splits,
+    machine: Machine,
+    save: Callable[[Path, Game, State, int], object] = checkpoint.save,
+) -> Care | None:
     """None for games that make no samples, and where nobody is to look.
 
     What is held out is the validation split where there is one, else the test split.
@@ -149,7 +157,8 @@ def care_for(folder: Path, plan: Plan, game: Game, source: Source, splits: Split
     if held_out is not None and game.given:  # what samples are made from is a matter of the recipe
         held_out = recipes.find(plan.recipe).data(plan.model, held_out)
     judge = kept_judge(splits["train"], machine)
-    care = Care(folder, plan, game, Probes(game, source, held_out, judge, about.prior, machine.precision), len(source))
+    probes = Probes(game, source, held_out, judge, about.prior, machine.precision)
+    care = Care(folder, plan, game, probes, len(source), save=save)
     for event in read_events(folder):
         if event["event"] in ("losses", "probe", "broken", "resume", "rollback"):
             care.history.append(event)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import queue
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,8 @@ def tensors_of(game: Game, state: State) -> dict[str, Tensor]:
     for name, optimizer in optimizers(game).items():
         for index, slots in optimizer.state_dict()["state"].items():
             found |= {f"optimizers/{name}/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items()}
-    return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
+    plain = torch.contiguous_format
+    return {name: value.detach().to("cpu", copy=True, memory_format=plain) for name, value in found.items()}
 
 
 def optimizers(game: Game) -> dict[str, torch.optim.Optimizer]:
@@ -59,12 +63,16 @@ def meta_of(game: Game, state: State) -> dict[str, Any]:
 
 def save(folder: Path, game: Game, state: State, keep: int = 2) -> Path:
     """Write the state into `folder`, then drop all but the last `keep` checkpoints. Raises OSError if it cannot."""
-    tensors = tensors_of(game, state)
+    return write(folder, tensors_of(game, state), meta_of(game, state), keep)
+
+
+def write(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], keep: int = 2) -> Path:
+    """As `save`, of what was taken before. FloatingPointError for a number that is none: it is not written."""
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise FloatingPointError(f"{name} holds NaN or infinity, so this checkpoint is not written")
-    data = serialise(tensors, metadata={"sparring": json.dumps(meta_of(game, state))})
-    name = f"{state.round:08d}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    data = serialise(dict(tensors), metadata={"sparring": json.dumps(meta)})
+    name = f"{meta['round']:08d}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
     with replacing(folder / name) as file:
         file.write(data)
     # only what lies before this one: files of later rounds are not ours to judge, and may be all that is left of a run
@@ -72,6 +80,60 @@ def save(folder: Path, game: Game, state: State, keep: int = 2) -> Path:
     for old in before[: -(keep - 1) or None]:
         old.unlink(missing_ok=True)
     return folder / name
+
+
+class Writer:
+    """Writes checkpoints in a thread, one after the other, while training goes on: only copying keeps it waiting.
+
+    At most one waits while another is written. What goes wrong is raised at the next look.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: queue.Queue[Callable[[], Path] | None] = queue.Queue(1)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def save(self, folder: Path, game: Game, state: State, keep: int = 2) -> None:
+        """As the function `save`; it is on disk after `wait`."""
+        self.look()
+        self._jobs.put(partial(write, folder, tensors_of(game, state), meta_of(game, state), keep))
+
+    def look(self) -> None:
+        """Raises what has gone wrong since the last look."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def wait(self) -> None:
+        """Until all is on disk. Raises what has gone wrong."""
+        self._jobs.join()
+        self.look()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except BaseException as error:  # the loop is told
+                self._error = error
+            finally:
+                self._jobs.task_done()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Nothing is left half done; an error is not put in the place of one that is on its way."""
+        self._jobs.put(None)
+        self._thread.join()
+        if kind is None:
+            self.look()
+
+
+def forget_torn(folder: Path) -> None:
+    """Drop what a killed process had begun to write. Only for whoever has the run to itself."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def listed(folder: Path) -> list[Path]:

@@ -3,8 +3,8 @@
 `torchrun` starts the processes. A batch is cut into `shards`, each with a random stream of its own; what the shards
 find (gradients, terms of the loss, statistics of batch norm) is added up in one fixed tree, wherever they were worked
 on. So the result, to the last bit, is a function of seed and shards alone, where there are 2, 4, 8, ... of them. A
-batch statistic is one of a shard. More shards than processes are worked on one after the other, in the memory of one:
-gradient accumulation.
+batch statistic is one of a shard; those of batch norm are of the whole batch where that is asked for (`meeting`). More
+shards than processes are worked on one after the other, in the memory of one: gradient accumulation.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -26,6 +27,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from sparring.average import batch_norms
 from sparring.config import UserError
+from sparring.meeting import Meeting
 from sparring.seeds import mix
 
 T = TypeVar("T")
@@ -151,6 +153,8 @@ class Shards:
 
     count: int = 1
     world: World = ALONE
+    together: bool = False
+    """Batch norm has the statistics of all shards: see `meeting`."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -174,9 +178,13 @@ class Shards:
         columns = {name: value.chunk(len(self.mine)) for name, value in batch.items()}
         return [{name: parts[i] for name, parts in columns.items()} for i in range(len(self.mine))]
 
+    def total(self, found: Sequence[Tensor]) -> Tensor:
+        """The sum over all shards of what each of this process's found: the same bits in every process."""
+        return tree(self.world.gathered(tree(found)))
+
     def mean(self, found: Sequence[Tensor]) -> Tensor:
-        """The mean over all shards of what each of this process's found: the same bits in every process."""
-        return tree(self.world.gathered(tree(found))) / self.count
+        """The mean over all shards, alike."""
+        return self.total(found) / self.count
 
     def each(self, modules: Iterable[nn.Module], work: Callable[[int], T]) -> list[T]:
         """`work` on the n-th of this process's shards, each from the same buffers; afterwards those are settled.
@@ -186,19 +194,23 @@ class Shards:
         """
         if self.count == 1:
             return [work(0)]
-        modules = list(modules)
+        modules, last = list(modules), len(self.mine) - 1
         before = [buffer.clone() for buffer in kept(modules)]
-        statistics, results = list[list[Tensor]](), list[T]()
-        for number in reversed(range(len(self.mine))):
-            if results:
+
+        def one(number: int) -> tuple[T, list[Tensor]]:
+            if number < last:  # the last one comes first
                 put(kept(modules), before)
-            results.append(work(number))
-            statistics.append([value.clone() for value in norms(modules)])
-        if statistics[0]:
-            flat = self.mean([torch.cat(each) for each in reversed(statistics)])
+            return work(number), [value.clone() for value in norms(modules)]
+
+        if self.together:
+            found = Meeting(len(self.mine), self.total, self.count, partial(set_aside, modules)).all(one)
+        else:
+            found = [one(number) for number in reversed(range(len(self.mine)))][::-1]
+        if found[0][1]:
+            flat = self.mean([torch.cat(statistics) for _, statistics in found])
             live = norms(modules)
             put(live, torch.split(flat, [value.numel() for value in live]))
-        return results[::-1]
+        return [result for result, _ in found]
 
     def settle(self, modules: Iterable[nn.Module]) -> None:
         """Give every process the first one's buffers."""
@@ -233,6 +245,17 @@ def put(buffers: Iterable[Tensor], values: Iterable[Tensor]) -> None:
     """
     for buffer, value in zip(buffers, values, strict=True):
         buffer.data.copy_(value.view(buffer.shape))
+
+
+def set_aside(modules: Sequence[nn.Module]) -> Callable[[], None]:
+    """Put away a shard's buffers and its stream of random numbers, on the CPU; gives what brings them back."""
+    buffers, chance = [buffer.clone() for buffer in kept(modules)], torch.get_rng_state()
+
+    def back() -> None:
+        put(kept(modules), buffers)
+        torch.set_rng_state(chance)
+
+    return back
 
 
 def tree(values: Sequence[Tensor]) -> Tensor:

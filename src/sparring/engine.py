@@ -125,11 +125,16 @@ def update(
 def differentiated(game: Game, player: Player, batch: Batch, precision: Precision, within: Reach) -> Loss:
     """The player's loss; what it owns has the gradient."""
     with frozen(within.others):
-        with autocast(game, precision):
-            loss = player.loss(batch)
+        loss = loss_of(game, player, batch, precision)
         # backward, not grad: it lays gradients out like their parameters, which the fused optimizers rely on
         torch.autograd.backward(sum_of(loss.terms, player.name), inputs=within.owned)
     return loss
+
+
+def loss_of(game: Game, player: Player, batch: Batch, precision: Precision) -> Loss:
+    """The player's loss, in the precision of products that is asked for."""
+    with autocast(game, precision):
+        return player.loss(batch)
 
 
 def step(game: Game, player: Player, loss: Loss, within: Reach, measure: bool) -> Loss:
@@ -182,13 +187,14 @@ class Turns:
 
         def work(n: int) -> tuple[Loss, list[bool], Tensor]:
             self.seed(shards.mine[n])
-            loss = differentiated(self.game, player, parts[n], precision, within)
-            gradients = [p.grad for p in within.owned]
-            player.optimizer.zero_grad(set_to_none=True)
+            loss = loss_of(self.game, player, parts[n], precision)
+            # not backward: shards that are worked on at the same time must not add to the same gradients
+            gradients = torch.autograd.grad(sum_of(loss.terms, player.name), list(within.owned), allow_unused=True)
             names = Loss(*({name: v.detach() for name, v in each.items()} for each in (loss.terms, loss.watch)))
             return names, [g is not None for g in gradients], flat(loss, gradients, within.owned)
 
-        found = shards.each(self.game.modules.values(), work)
+        with frozen(within.others):
+            found = shards.each(self.game.modules.values(), work)
         there = [any(each) for each in zip(*(flags for _, flags, _ in found), strict=True)]
         loss = spread(shards.mean([vector for _, _, vector in found]), found[0][0], within.owned, there)
         self.seed(shards.count)

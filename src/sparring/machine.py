@@ -53,8 +53,7 @@ def find_machine(how: How, key: str, world: World = ALONE) -> Machine:
             raise UserError(f"threads={how.threads} must be at least 1")
         torch.set_num_threads(how.threads)
     elif how.reproducible or world.size > 1:
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        torch.set_num_threads(1 if how.reproducible else max(1, (os.cpu_count() or 1) // here))
+        torch.set_num_threads(1 if how.reproducible else cores_each())
     device = find_device(how.device) if world.size == 1 else shared_device(how.device)
     if how.precision != "auto":
         precision: Precision = how.precision
@@ -62,6 +61,11 @@ def find_machine(how: How, key: str, world: World = ALONE) -> Machine:
         # three digits are enough for pixels of 8 bits, not for points that lie within a hundredth of each other
         precision = "bfloat16" if KINDS[key].coarse_numbers and fast_bfloat16(device) else "float32"
     return Machine(device, device_name(device), precision, torch.get_num_threads())
+
+
+def cores_each() -> int:
+    """How many of this machine's cores each of its processes has."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def find_device(name: str) -> torch.device:

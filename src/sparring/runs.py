@@ -48,10 +48,13 @@ class How:
     threads: int | None = None
     """CPU threads; none times a few rounds with one thread and with all, and takes the faster."""
     reproducible: bool = False
-    """The same result, bitwise, on 1, 2 or 4 processes: batches are cut into 4 shards, each process has one thread."""
+    """The same result, bitwise, on 1, 2 or 4 processes: batches are cut into 4 shards, each process has one thread.
+    What that costs is measured and told at the start."""
     shards: int | None = None
     """Parts of a batch, each with random numbers of its own, worked on by one process or several; more of them than
     processes need less memory at a time, and longer. None: one per process; 4 if reproducible."""
+    sync_norm: bool = False
+    """Batch norm by the mean and variance of the whole batch, not of each shard: as in an unsharded run."""
     name: str | None = None
     """Of the run's folder; none makes one of recipe, data and a number. A taken name gets a number too."""
     runs: str = "runs"
@@ -177,18 +180,34 @@ def processor() -> str:
 
 @contextlib.contextmanager
 def only_one(run: Path) -> Iterator[None]:
-    """`UserError` while another process trains in this folder; the lock goes with its process, however that ends."""
+    """`UserError` while another process trains in this folder, or where nothing can be written.
+
+    The lock goes with its process, however that ends.
+    """
     try:
         import fcntl
     except ImportError:  # Windows has no such lock
         yield
         return
-    with (run / ".lock").open("w") as file:
+    try:
+        file = (run / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{run} cannot be written: {error.strerror or error}; mend that, then resume") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{run} is being trained by another process; wait for it, or stop it") from None
         yield
+
+
+@contextlib.contextmanager
+def writable(run: Path) -> Iterator[None]:
+    """`UserError` where something cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{run}: {error}; free some space or mend the path, then try again") from None
 
 
 def printable(text: str) -> str:

@@ -13,8 +13,10 @@ from sparring.average import recalibrate
 from sparring.config import UserError, did_you_mean
 from sparring.data.kinds import KINDS, ready
 from sparring.data.source import About, Source
+from sparring.distributed import ALONE, World
 from sparring.engine import State, device_of
 from sparring.game import Game
+from sparring.seeds import mix
 
 CHUNK = 500
 
@@ -78,15 +80,35 @@ def by_class(game: Game, classes: int, rows: int, seed: int) -> dict[str, Tensor
     return {"latent": latent, "label": torch.arange(classes).repeat(rows)}
 
 
+def generate(
+    game: Game, modules: Mapping[str, Any], drawn: Mapping[str, Tensor], seed: int | None = None, world: World = ALONE
+) -> Tensor:
+    """Samples on the CPU, one per row of `drawn`: as networks give them.
+
+    With a `seed` each part of `CHUNK` rows has random numbers of its own, for networks that make noise; then several
+    processes may call this alike, work on other parts each, and have all of them.
+    """
+    n = len(next(iter(drawn.values())))
+    count, made = -(-n // CHUNK), list[Tensor]()
+    for first in range(0, count, world.size):
+        number = min(first + world.rank, count - 1)  # at the end some do what others do
+        part = {name: column[number * CHUNK : (number + 1) * CHUNK] for name, column in drawn.items()}
+        mine = _part(game, modules, part, None if seed is None else mix(seed, number) if number else seed)
+        if world.size == 1:
+            made.append(mine)
+            continue
+        lacking = mine.new_zeros(min(CHUNK, n) - len(mine), *mine.shape[1:])
+        made += world.gathered(torch.cat([mine, lacking]))
+    return torch.cat(made)[:n]
+
+
 @torch.no_grad()
-def generate(game: Game, modules: Mapping[str, Any], drawn: Mapping[str, Tensor]) -> Tensor:
-    """Samples on the CPU, one per row of `drawn`: as networks give them."""
+def _part(game: Game, modules: Mapping[str, Any], part: Mapping[str, Tensor], seed: int | None) -> Tensor:
     assert game.sample is not None
-    device, n, parts = device_of(game), len(next(iter(drawn.values()))), []
-    for first in range(0, n, CHUNK):
-        part = {name: column[first : first + CHUNK].to(device) for name, column in drawn.items()}
-        parts.append(game.sample(modules, part).cpu())
-    return torch.cat(parts)
+    if seed is not None:
+        torch.manual_seed(seed)
+    device = device_of(game)
+    return game.sample(modules, {name: column.to(device) for name, column in part.items()}).cpu()
 
 
 def finished(samples: Tensor, about: About) -> Tensor:

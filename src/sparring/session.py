@@ -35,9 +35,11 @@ from sparring.runs import (
     environment,
     forget_after,
     new_folder,
+    only_one,
     printable,
     read_config,
     read_events,
+    writable,
     write_config,
     write_json,
 )
@@ -118,8 +120,9 @@ def written_folder(plan: Plan, source: Source, machine: Machine, facts: Mapping[
     """A new run's folder, with what the run is."""
     stem = plan.how.name or f"{plan.recipe.rpartition(':')[2]}-{short(plan.data.data)}"
     folder = new_folder(Path(plan.how.runs), stem, numbered=plan.how.name is None)
-    write_config(folder, plan, source.about, facts)
-    write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
+    with writable(folder):
+        write_config(folder, plan, source.about, facts)
+        write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
     return folder
 
 
@@ -128,7 +131,7 @@ def shards_of(how: How, world: World) -> Shards:
     count = how.shards if how.shards is not None else max(EXACT, world.size) if how.reproducible else world.size
     if how.reproducible and count & (count - 1):
         raise UserError(f"shards={count} with reproducible must be 2, 4, 8, ...: sums are made in pairs")
-    return Shards(count, world)
+    return Shards(count, world, how.sync_norm)
 
 
 def launch(world: World) -> dict[str, str]:
@@ -165,7 +168,11 @@ def resume(path: str | Path, quiet: bool = False) -> Run:
     Code that the run names (an objective, a recipe or data of your own) is executed: resume only what you trust.
     """
     with isolated(), joined() as world:
-        return _resume(Path(path), Console(stderr=True, quiet=quiet or not world.first), world)
+        # as in `start_run`: on one machine of several the launcher may have begun anew, with other words
+        begun = world.told(str(path))
+        if begun is None:
+            raise UserError(f"the first process began a new run, and this one is to resume {path}")
+        return _resume(Path(begun), Console(stderr=True, quiet=quiet or not world.first), world)
 
 
 def _resume(path: Path, console: Console, world: World) -> Run:
@@ -190,7 +197,8 @@ def _resume(path: Path, console: Console, world: World) -> Run:
         console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
         return run
     if world.first:
-        forget_after(run.path, state.round)
+        with only_one(run.path), writable(run.path):  # else another process's events would be dropped
+            forget_after(run.path, state.round)
     job = Job(run.path, plan, splits, source, machine, game, state, shards)
     for event in read_events(run.path):
         spent = event.get("seconds"), event.get("cpu_seconds")
@@ -234,7 +242,10 @@ def finish(job: Job, console: Console) -> Run:
     """Play to the end; then judge and report."""
     done = training.play(job, console)
     run = Run(job.folder, trust=True)
-    if not job.shards.world.first:
+    world = job.shards.world
+    if not world.first:
+        if done and job.plan.how.evaluate:
+            run.assist(world)
         return run
     if not done:
         at = f"at round {job.state.round:,} of {job.settings.rounds:,}"
@@ -243,21 +254,29 @@ def finish(job: Job, console: Console) -> Run:
         )
         return run
     if job.plan.how.evaluate:
-        lacking = too_few_to_judge(job.splits, default_split(job.splits), FEWEST)
-        if lacking is None:
-            final = run.evaluate(splits=job.splits, console=console)
-            console.print(summary(final), markup=False)
-            if run.had_better():
-                tell_of_best(run, final, job.splits, console)
-        else:
-            console.print(f"not judged: {lacking.what}: {lacking.remedy}", soft_wrap=True)
+        run.world = world
+        judge(run, job, console)
+        world.told(None)  # the others are needed no more
     console.print(f"report:  {run.report()}", markup=False)
     return run
+
+
+def judge(run: Run, job: Job, console: Console) -> None:
+    """The end of a run, and its best checkpoint where that seems to be better."""
+    lacking = too_few_to_judge(job.splits, default_split(job.splits), FEWEST)
+    if lacking is not None:
+        console.print(f"not judged: {lacking.what}: {lacking.remedy}", soft_wrap=True)
+        return
+    final = run.evaluate(splits=job.splits, console=console)
+    console.print(summary(final), markup=False)
+    if run.had_better():
+        tell_of_best(run, final, job.splits, console)
 
 
 def tell_of_best(run: Run, final: Mapping[str, Any], splits: Splits, console: Console) -> None:
     """Judge the best checkpoint too, and say which of the two to use."""
     best = load(run.path, trust=run.trust, device=run.device, checkpoint="best")
+    best.world = run.world
     result = best.evaluate(splits=splits, console=console)
     told = next((d for d in differences(final, result) if d.name == "frechet distance"), None)
     console.print(f"round {result['round']:,}, the best while training: {summary(result)}", markup=False)

@@ -30,6 +30,7 @@ from sparring.data.kinds import KINDS, ready, to_int16
 from sparring.data.texts import RUNNING, encoded, parts_of
 from sparring.data.views import words_of
 from sparring.data.words import FIRST, written
+from sparring.distributed import ALONE, World
 from sparring.game import Game
 from sparring.judge import extractor_of, judge_named, named_rightly
 from sparring.judging import (
@@ -153,6 +154,8 @@ class Run:
         self.trust = trust
         self.device = device
         self.checkpoint = checkpoint
+        self.world = ALONE
+        """Who makes samples that are to be judged: the first process of one asks the others."""
         self.shipped = weights.read(path) if path.is_file() else None
         """What a model file holds, where this is one and no folder."""
         if self.shipped is not None and checkpoint != "final":
@@ -471,12 +474,29 @@ class Run:
             raise UserError(f"caption={caption}: this model was trained without captions; train text_to_image")
         own = {} if caption is None else {"caption": tokens([caption], self.about, strict=True).expand(n, -1)}
         with isolated():
-            torch.manual_seed(seed)  # for generators that add noise of their own
             pool = self.pool if set(self.model.game.given) - set(own) else None
             drawn = sampling.draw(self.model.game, n, seed, number, pool, own)
             if temperature is not None:
                 drawn["temperature"] = torch.full((n, 1), temperature)
-            return sampling.finished(sampling.generate(self.model.game, self.model.modules, drawn), self.about)
+            made = sampling.generate(self.model.game, self.model.modules, drawn, seed)
+            return sampling.finished(made, self.about)
+
+    def _shared_sample(self, n: int, seed: int) -> Tensor:
+        """`sample`, to which each process of the world gives its part; the first one's call asks the others."""
+        if self.world.first:
+            self.world.told([self.checkpoint, n, seed])
+        with isolated():
+            drawn = sampling.draw(self.model.game, n, seed, pool=self.pool if self.model.game.given else None)
+            made = sampling.generate(self.model.game, self.model.modules, drawn, seed, self.world)
+            return sampling.finished(made, self.about)
+
+    def assist(self, world: World) -> None:
+        """Give this process's part of every sample that the first one asks for, until it needs no more."""
+        while (asked := world.told()) is not None:
+            which, n, seed = asked
+            run = load(self.path, self.trust, self.device, which)
+            run.world = world
+            run._shared_sample(n, seed)
 
     def _number(self, label: str | int) -> int:
         """Of a class; `none` for models that were trained without labels too."""
@@ -546,7 +566,7 @@ class Run:
         most = min(samples, len(splits["train"]), MOST_SAMPLES)
         if self.model.game.given:  # a source that comes twice says nothing new
             most = min(most, len(self.pool))
-        made = self.sample(most, seed=seed)
+        made = self.sample(most, seed=seed) if self.world.size == 1 else self._shared_sample(most, seed)
         scored = judged(made, splits, split, extractor, seed)
         if self.about.paired or (self.model.game.given and self.pool.about.paired):
             truth = self.pool[sampling.chosen(self.pool, most, seed)][about.key]

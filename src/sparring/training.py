@@ -21,6 +21,7 @@ from rich.table import Column
 from sparring import checkpoint, recipes, sampling, show
 from sparring.average import batch_norms
 from sparring.care import BEST, HEALTHY, Care, Trouble, care_for, forget_sick, treated
+from sparring.checkpoint import Writer
 from sparring.config import UserError, from_json, to_json
 from sparring.data import About, Source, Splits
 from sparring.data.kinds import KINDS
@@ -147,8 +148,11 @@ def interruptible() -> Iterator[threading.Event]:
 class Recorder:
     """Called after every round: counts time, writes events, draws samples, saves checkpoints."""
 
-    def __init__(self, job: Job, events: Events, progress: Progress, task: TaskID, care: Care | None = None) -> None:
+    def __init__(
+        self, job: Job, events: Events, progress: Progress, task: TaskID, writer: Writer, care: Care | None = None
+    ) -> None:
         self.job, self.events, self.progress, self.task, self.care = job, events, progress, task, care
+        self.writer = writer
         self.looks = care.rounds if care is not None else set[int]()
         self.snapshots = snapshot_rounds(job.settings.rounds, job.plan.how.snapshots)
         self.saved = time.monotonic()
@@ -160,6 +164,7 @@ class Recorder:
         wall, cpu = self.mark
         self.job.seconds += time.perf_counter() - wall
         self.job.cpu_seconds += time.process_time() - cpu
+        self.writer.look()
         if done.losses is not None:
             self._losses(done.losses.values)
         if self.job.state.round in self.snapshots:
@@ -170,6 +175,8 @@ class Recorder:
         self.due |= time.monotonic() - self.saved > self.job.plan.how.save_every
         if last or (self.due and done.losses is not None):  # saved only when the losses were just seen to be finite
             self.save()
+        if last:
+            self.writer.wait()
         self.mark = (time.perf_counter(), time.process_time())
 
     def _losses(self, values: Mapping[str, float]) -> None:
@@ -192,8 +199,8 @@ class Recorder:
         self.progress.update(self.task, completed=job.state.round, losses=words, rate=f"{rate:,.0f} samples/s")
 
     def save(self) -> None:
-        """A checkpoint now."""
-        checkpoint.save(self.job.folder / "checkpoints", self.job.game, self.job.state)
+        """A checkpoint of now; it is on disk a little later."""
+        self.writer.save(self.job.folder / "checkpoints", self.job.game, self.job.state)
         self.saved, self.due = time.monotonic(), False
 
 
@@ -249,6 +256,8 @@ def play(job: Job, console: Console) -> bool:
     lead = Lead(job.shards.world)
     try:
         with only_one(job.folder):
+            for name in ("checkpoints", HEALTHY, BEST):
+                checkpoint.forget_torn(job.folder / name)
             return _lead(job, console, lead)
     except BaseException:
         if lead.waiting:  # whatever it was, they need not wait any longer
@@ -376,13 +385,13 @@ def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
     )  # fmt: skip
     care: Care | None = None
     try:
-        with Progress(*columns, console=console) as progress, interruptible() as asked:
+        with Writer() as writer, Progress(*columns, console=console) as progress, interruptible() as asked:
             task = progress.add_task("", total=job.settings.rounds, completed=job.state.round, rate="", losses="")
             if job.state.round == 0:
                 snapshot(job, events)
-            care = care_for(job.folder, job.plan, job.game, job.source, job.splits, job.machine)
+            care = care_for(job.folder, job.plan, job.game, job.source, job.splits, job.machine, writer.save)
             lead.say(word)
-            finished = _rounds(job, Recorder(job, events, progress, task, care), asked, lead)
+            finished = _rounds(job, Recorder(job, events, progress, task, writer, care), asked, lead)
         events.write("done" if finished else "stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         return finished
     except (NonFiniteLossError, FloatingPointError) as error:
@@ -417,6 +426,7 @@ def _rounds(job: Job, record: Recorder, asked: threading.Event, lead: Lead) -> b
                 stop = asked.is_set() and job.state.round < job.settings.rounds
                 if stop:
                     record.save()
+                    record.writer.wait()
             except BaseException:
                 lead.say("trouble")
                 raise

@@ -19,7 +19,7 @@ from sparring.data import Source
 from sparring.distributed import WHOLE, Shards
 from sparring.engine import NonFiniteLossError, Train, rounds, start
 from sparring.game import Game
-from sparring.machine import Machine, peak_memory
+from sparring.machine import Machine, cores_each, peak_memory
 from sparring.runs import Plan, duration, printable
 from sparring.training import Job, assemble, stream
 
@@ -31,6 +31,8 @@ class Trial:
     seconds_per_round: float
     memory: int
     parameters: dict[str, int] = field(default_factory=dict)
+    otherwise: float | None = None
+    """Seconds of a round as it would be without `reproducible`, where that was asked for."""
 
 
 def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0, shards: Shards = WHOLE) -> Trial:
@@ -39,11 +41,7 @@ def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0, sh
     Where players come in later, or leave, each stretch of the run counts by its share. All processes play it together.
     """
     game = assemble(plan, source.about, machine)
-    if plan.model.batch == shards.count > 1 and batch_norms(game.modules.values()):
-        raise UserError(
-            f"batch={plan.model.batch} cut into {shards.count} shards: batch norm, which these networks have, compares "
-            f"samples of a shard; use {2 * shards.count} or more"
-        )
+    check_norm(game, plan, machine, shards)
     total = plan.model.rounds
     turns = {turn for player in game.players for turn in (player.start, player.stop) if turn and turn < total}
     marks = [0, *sorted(turns), total]
@@ -52,6 +50,22 @@ def trial(plan: Plan, source: Source, machine: Machine, seconds: float = 1.0, sh
     mean = sum(each * length for each, (_, length) in zip(spent, stretches, strict=True)) / total
     counts = {name: sum(p.numel() for p in module.parameters()) for name, module in game.modules.items()}
     return Trial(mean, peak_memory(machine.device), counts)
+
+
+def check_norm(game: Game, plan: Plan, machine: Machine, shards: Shards) -> None:
+    """`UserError` where batch norm cannot work on these shards."""
+    if not batch_norms(game.modules.values()):
+        return
+    if shards.together and machine.device.type != "cpu" and len(shards.mine) > 1:
+        raise UserError(
+            f"sync_norm with {shards.count} shards for {shards.world.size} processes: on {machine.device.type} a "
+            f"process can synchronise one shard only; start {shards.count} processes, or leave --sync-norm out"
+        )
+    if plan.model.batch == shards.count > 1 and not shards.together:
+        raise UserError(
+            f"batch={plan.model.batch} cut into {shards.count} shards: batch norm, which these networks have, compares "
+            f"samples of a shard; use {2 * shards.count} or more"
+        )
 
 
 def pace(game: Game, plan: Plan, source: Source, machine: Machine, begin: int, seconds: float, shards: Shards) -> float:
@@ -79,6 +93,8 @@ def choose_threads(plan: Plan, source: Source, machine: Machine, shards: Shards 
     their last bits. Several processes share the cores, and a reproducible run has one thread in each.
     """
     many = trial(plan, source, machine, shards=shards)
+    if plan.how.reproducible:
+        many = replace(many, otherwise=freely(plan, source, machine, shards))
     settled = plan.how.threads is not None or plan.how.reproducible or shards.world.size > 1
     if machine.device.type != "cpu" or settled or machine.threads == 1:
         return machine, many
@@ -88,6 +104,17 @@ def choose_threads(plan: Plan, source: Source, machine: Machine, shards: Shards 
         torch.set_num_threads(machine.threads)
         return machine, many
     return replace(machine, threads=1), one
+
+
+def freely(plan: Plan, source: Source, machine: Machine, shards: Shards) -> float:
+    """Seconds of a round in one shard per process, with one thread or its share of the cores, whichever is faster."""
+    whole = Shards(shards.world.size, shards.world, shards.together)
+    paces = [trial(plan, source, machine, 0.3, whole).seconds_per_round]
+    if machine.device.type == "cpu" and plan.how.threads is None:
+        torch.set_num_threads(cores_each())
+        paces.append(trial(plan, source, machine, 0.3, whole).seconds_per_round)
+        torch.set_num_threads(machine.threads)
+    return min(paces)
 
 
 def fit_to_time(plan: Plan, measured: Trial) -> Plan:
@@ -121,6 +148,10 @@ def announce(console: Console, job: Job, measured: Trial) -> None:
     table.add_row(
         "length", f"{left:,} rounds of {plan.model.batch}, about {duration(left * measured.seconds_per_round)}"
     )
+    if measured.otherwise is not None:
+        times = measured.seconds_per_round / measured.otherwise
+        ours, without = (f"{1000 * pace:,.1f} ms" for pace in (measured.seconds_per_round, measured.otherwise))
+        table.add_row("reproducible", f"costs {times:.1f} x the time: {ours} a round, {without} without")
     table.add_row("memory", f"about {measured.memory / 2**30:.1f} GiB")
     table.add_row("results", escape(f"{job.folder}  (Ctrl-C stops and saves)"))
     console.print(table)
