@@ -30,7 +30,7 @@ HELD = f"at most {MOST:g} on every seed"
 LEARNT, COMPARED = 200, 50
 """Pictures of each kind that the reader learns from; of translations that are compared with their sources."""
 CHANGES: Mapping[str, Any] = {
-    "width": 24, "critic_width": 24, "skip": True, "batch": 2, "rounds": 550, "cycle": 5.0,
+    "width": 24, "critic_width": 24, "skip": True, "resize": True, "batch": 2, "rounds": 550, "cycle": 5.0,
     "augment": Augment(flip=True),
 }  # fmt: skip
 KINDS = ("daisy", "sunflower")
