@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from sparring.checkpoint import Writer
 from sparring.data import Source
 from sparring.engine import autocast, rounds, start
 from sparring.game import Game
@@ -39,9 +40,9 @@ def ours(case: Case, source: Source, threads: int | None = None, seed: int = 0) 
 
     def steps() -> Generator[Any, None, None]:
         quiet = Console(quiet=True)
-        with folder, Progress(console=quiet) as progress, closing(Events(job.folder)) as events:
+        with folder, Writer() as writer, Progress(console=quiet) as progress, closing(Events(job.folder)) as events:
             task = progress.add_task("", total=job.settings.rounds, rate="", losses="")
-            record = Recorder(job, events, progress, task)
+            record = Recorder(job, events, progress, task, writer)
             for done in rounds(job.game, stream_of(job), job.settings, job.state):
                 record(done)
                 yield done

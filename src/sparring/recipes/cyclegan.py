@@ -80,10 +80,7 @@ class _Cycle:
     sources: Pool
 
     def prepare(self, batch: Batch) -> dict[str, Tensor]:
-        """What is made of each domain; beside it, in the same pass, what becomes of pictures that are there already.
-
-        The critics judge what the translators' step began with, as the authors' code has it.
-        """
+        """What is made of each domain, for translators and critics; in the same pass, what is there already."""
         x, y = batch["source"], batch["image"]
         found: dict[str, Tensor] = {}
         for name, network, given, there in (("image", self.to_image, x, y), ("source", self.to_source, y, x)):
@@ -98,16 +95,14 @@ class _Cycle:
         made_y, made_x = batch["made image"], batch["made source"]
         norm = l1_loss if config.distance == "absolute" else mse_loss
         terms = {
-            "objective": self.fooling(self.of_images, made_y) + self.fooling(self.of_sources, made_x),
+            "objective": fooled(self.objective, self.of_images(made_y))
+            + fooled(self.objective, self.of_sources(made_x)),
             "cycle": config.cycle * (norm(self.to_source(made_y), x) + norm(self.to_image(made_x), y)),
         }
         if config.identity:
             kept = l1_loss(batch["kept image"], y) + l1_loss(batch["kept source"], x)
             terms["identity"] = config.identity * kept
         return Loss(terms)
-
-    def fooling(self, critic: nn.Module, made: Tensor) -> Tensor:
-        return fooled(self.objective, critic(made))
 
     def critics(self, batch: Batch) -> Loss:
         x, y = batch["source"], batch["image"]
@@ -116,14 +111,12 @@ class _Cycle:
         for critic, real, made in (
             (self.of_images, y, self.images.mixed(made_y)), (self.of_sources, x, self.sources.mixed(made_x))
         ):  # fmt: skip
-            terms["objective"] = terms["objective"] + self.told(critic, real, made)
+            scores = critic(torch.cat([real, made])).float().chunk(2)
+            terms["objective"] = terms["objective"] + self.objective.discriminator(*scores).mean()
             if self.config.penalty:
                 slope = gradient_penalty(mean_of(critic), real, made).mean()
                 terms["gradient penalty"] = terms.get("gradient penalty", 0.0) + self.config.penalty * slope
         return Loss(terms)
-
-    def told(self, critic: nn.Module, real: Tensor, made: Tensor) -> Tensor:
-        return self.objective.discriminator(*critic(torch.cat([real, made])).float().chunk(2)).mean()
 
     def keep(self, loss: Loss) -> None:
         self.images.keep()

@@ -113,7 +113,10 @@ class Guard:
 
         By a page that leads on: the browser sends a strict cookie only where the way began on this site.
         """
-        response = Response('<!doctype html><meta http-equiv="refresh" content="0;url=/">', media_type="text/html")
+        response = Response(
+            '<!doctype html><link rel="icon" href="data:,"><meta http-equiv="refresh" content="0;url=/">',
+            media_type="text/html",
+        )
         response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
         return response
 
