@@ -361,6 +361,8 @@ def test_the_critic_of_pix2pix_joins_late_and_the_distance_works_alone_before(pi
     late = play(job, 4)
     assert {"discriminator/objective", "generator/objective", "generator/distance"} <= set(late)
     assert "distance/distance" not in late
+    short = dataclasses.replace(plan.model, begin=0.9)  # of 4 rounds are nearly all
+    assert recipes.find("pix2pix").build(short, source.about).player("discriminator").acts(3)
     for changes in ({"begin": 1.0}, {"begin": 0.5, "adversarial": 0.0}, {"fine": True, "network": "residual"}):
         with pytest.raises(UserError, match=r"begin=|fine"):
             recipes.find("pix2pix").build(dataclasses.replace(plan.model, **changes), source.about)
