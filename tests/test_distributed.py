@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 import sparring
-from sparring import checkpoint, cli, sampling, session
+from sparring import checkpoint, cli, sampling, session, trial
 from sparring.config import UserError
 from sparring.data import Data, clusters, open_data
 from sparring.distributed import ALONE, Shards, World, joined, tree
@@ -29,7 +29,8 @@ from sparring.game import Loss
 from sparring.machine import shared_device
 from sparring.runs import read_events, write_config
 from sparring.testing import toy_game
-from sparring.trial import check_norm
+from sparring.trial import Trial, check_norm, choose_threads
+from tests.cases import CPU, plan_of
 from tests.worlds import answer, hash_of, name_of, short
 
 HERE = Path(__file__).parent
@@ -274,6 +275,30 @@ def test_clusters_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mon
 
 
 TRAIN = ["sparring", "train", "cdcgan", "--reproducible", "--no-evaluate", "--snapshots", "2", "--save-every", "0"]
+
+
+def test_what_reproducible_costs_is_not_measured_where_the_memory_may_be_for_small_shards_only(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, source = plan_of("mlp", "smallest", {"data": "digits"}, pictures)
+
+    def measured(shards: int | None) -> Trial:
+        how = dataclasses.replace(plan.how, reproducible=True, shards=shards)
+        return choose_threads(dataclasses.replace(plan, how=how), source, CPU, Shards(shards or 4))[1]
+
+    played, real = list[int](), trial.trial
+
+    def small(*given: Any, **more: Any) -> Trial:  # as a GPU would
+        shards = given[4] if len(given) > 4 else more["shards"]
+        played.append(shards.count)
+        if shards.count == 1:
+            raise torch.OutOfMemoryError
+        return real(*given[:3], 0.01, shards)
+
+    monkeypatch.setattr(trial, "trial", small)
+    assert measured(None).otherwise is None
+    assert measured(8).otherwise is None
+    assert played == [4, 1, 8]
 
 
 def last(run: Path) -> str:
