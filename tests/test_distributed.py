@@ -144,6 +144,29 @@ def test_a_synchronised_layer_is_the_whole_one_and_so_are_its_derivatives() -> N
     assert torch.allclose(torch.stack(statistics), torch.stack([layer.running_mean, layer.running_var]))
 
 
+def test_gradients_of_what_was_made_in_another_turn_are_added_in_one_order() -> None:
+    torch.manual_seed(0)
+    net, rows = torch.nn.Linear(64, 64), torch.randn(2, 3, 32, 64)
+
+    def slopes(together: bool) -> list[torch.Tensor]:
+        def made(n: int) -> list[torch.Tensor]:
+            late = torch.zeros(1, requires_grad=True)
+            for _ in range(50):  # many steps, so that those of the loss would come before in a count begun anew
+                late = late + 1
+            return [net(part).tanh() for part in rows[n, :2]]
+
+        def slope(n: int) -> torch.Tensor:
+            one, other = shared[n]
+            loss = net(rows[n, 2]).sin().square().exp().sum() + (one.square().sum() + other.pow(3).sum())
+            return torch.autograd.grad(loss, [net.weight])[0]
+
+        shards = Shards(2, together=together)
+        shared = shards.each([net], made)
+        return shards.each([net], slope)
+
+    assert all(torch.equal(*pair) for pair in zip(slopes(False), slopes(True), strict=True))
+
+
 def test_shards_that_meet_unequally_or_fail_end_in_words() -> None:
     layer = torch.nn.BatchNorm1d(3)
     shards = Shards(2, together=True)
