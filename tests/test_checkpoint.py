@@ -204,6 +204,35 @@ def test_a_writer_loses_no_error_and_holds_on_to_nothing_that_is_written(
                 writer.look()
 
 
+def test_a_third_state_is_not_copied_while_two_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = game()
+    state, go, third, copies = train(played, points(), Train(5)), threading.Event(), threading.Event(), list[int]()
+    copy, write = checkpoint.tensors_of, checkpoint.write
+
+    def copied(*given: Any) -> dict[str, torch.Tensor]:
+        copies.append(len(copies))
+        if len(copies) == 3:
+            third.set()
+        return copy(*given)
+
+    def slow(*given: Any) -> Path:
+        go.wait(10)
+        return write(*given)
+
+    monkeypatch.setattr(checkpoint, "tensors_of", copied)
+    monkeypatch.setattr(checkpoint, "write", slow)
+    with checkpoint.Writer() as writer:
+        loop = threading.Thread(target=lambda: [writer.save(tmp_path / str(n), played, state) for n in range(3)])
+        loop.start()
+        assert not third.wait(0.3)
+        assert copies == [0, 1]
+        go.set()
+        loop.join()
+    assert all(checkpoint.listed(tmp_path / str(number)) for number in range(3))
+
+
 def test_the_mask_of_new_files_outlives_threads_that_read_it_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,11 +86,13 @@ def write(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], 
 class Writer:
     """Writes checkpoints in a thread, one after the other, while training goes on: only copying keeps it waiting.
 
-    At most one waits while another is written. What goes wrong is raised at the next look.
+    At most one waits while another is written, so there are two copies in memory at the most; where the disk is too
+    slow for that, training waits. What goes wrong is raised at the next look.
     """
 
     def __init__(self) -> None:
-        self._jobs: queue.Queue[Callable[[], Path] | None] = queue.Queue(1)
+        self._jobs: queue.Queue[Callable[[], Path] | None] = queue.Queue()
+        self._room = threading.Semaphore(2)
         self._errors = deque[BaseException]()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -98,6 +100,7 @@ class Writer:
     def save(self, folder: Path, game: Game, state: State, keep: int = 2) -> None:
         """As the function `save`; it is on disk after `wait`."""
         self.look()
+        self._room.acquire()  # before anything is copied
         self._jobs.put(partial(write, folder, tensors_of(game, state), meta_of(game, state), keep))
 
     def look(self) -> None:
@@ -118,6 +121,7 @@ class Writer:
                 self._errors.append(error)
             finally:
                 del job  # a copy of the whole state, which nobody needs while this waits for the next
+                self._room.release()
                 self._jobs.task_done()
 
     def __enter__(self) -> Writer:
