@@ -399,3 +399,10 @@ def test_what_players_of_cyclegan_share_gives_the_losses_of_its_formulas(picture
         judged["objective"], [*to_image.parameters(), *to_source.parameters()], allow_unused=True
     )
     assert all(slope is None for slope in slopes)
+
+
+def test_the_critics_of_cyclegan_may_have_more_turns_than_the_translators(pictures: Path, tmp_path: Path) -> None:
+    plan, source = plan_of("cyclegan", "tuned", {"data": "digits", "source": "inverted", "size": "16"}, pictures)
+    job = job_of(plan, source, tmp_path)
+    job.game = job.game.with_player("discriminator", repeat=2)
+    assert torch.isfinite(torch.tensor(play(job, 1)["discriminator/objective"]))

@@ -408,7 +408,7 @@ def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
         if job.plan.how.on_trouble == "stop":
             try:
                 checkpoint.save(job.folder / "checkpoints", job.game, job.state)
-            except FloatingPointError as error:
+            except (FloatingPointError, OSError) as error:
                 raise UserError(f"training stopped: {error}{_last_good(job)}") from None
             events.write("stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         raise

@@ -91,6 +91,7 @@ class _Cycle:
         return {**batch, **found}
 
     def translators(self, batch: Batch) -> Loss:
+        batch = batch if "made image" in batch else self.prepare(batch)  # a further turn of the round
         x, y, config = batch["source"], batch["image"], self.config
         made_y, made_x = batch["made image"], batch["made source"]
         norm = l1_loss if config.distance == "absolute" else mse_loss
@@ -105,6 +106,7 @@ class _Cycle:
         return Loss(terms)
 
     def critics(self, batch: Batch) -> Loss:
+        batch = batch if "made image" in batch else self.prepare(batch)
         x, y = batch["source"], batch["image"]
         made_y, made_x = batch["made image"].detach().float(), batch["made source"].detach().float()
         terms = {"objective": torch.zeros((), device=x.device)}
