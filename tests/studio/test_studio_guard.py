@@ -358,3 +358,15 @@ def test_a_training_that_goes_on_elsewhere_is_stopped_at_once_too(place: Path) -
         other.stdout.readline()
         jobs.signal("a", at_once=True)
         assert other.wait(20) == 0
+
+
+def test_a_closed_studio_leaves_nothing_behind_but_what_is_still_written(place: Path) -> None:
+    made = app(Settings(place / "runs", place / "data", place / "uploads", "127.0.0.1", 7860, TOKEN))
+    jobs: Jobs = made.state.jobs
+    with TestClient(made):
+        job = jobs.start("a", ["--help"])
+    assert jobs.kept.is_dir()
+    job.process.wait()
+    with TestClient(made):
+        pass
+    assert not jobs.kept.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,11 @@ class Jobs:
                 raise Refused(400, f"this cannot be begun: {error}") from None
             self.found[name] = Job(name, process, log, out)
             return self.found[name]
+
+    def close(self) -> None:
+        """Forget what they said, unless one of them goes on, and may say more."""
+        if not any(job.alive for job in self.found.values()):
+            shutil.rmtree(self.kept, ignore_errors=True)
 
     def alive(self, name: str) -> bool:
         """Whether a process of ours works under that name."""
