@@ -318,6 +318,19 @@ def test_what_is_held_or_open_stays_while_a_run_goes_on(served: Served, browser:
         assert page.inner_text("#told") == ""
 
 
+def test_what_was_changed_of_another_run_s_settings_is_kept_in_another_language(served: Served, browser: Any) -> None:
+    with opened(browser, served.address) as page:
+        page.goto(served.origin + "/#/new?like=first")
+        page.wait_for_selector("#field-rounds", timeout=120_000)
+        assert page.input_value("#field-rounds") == "400"
+        page.fill("#field-rounds", "123")
+        page.click("#language")
+        page.wait_for_selector("h1:has-text('训练')")
+        page.wait_for_selector("#field-rounds")
+        assert page.input_value("#field-rounds") == "123"
+        assert page.input_value("#recipe") == "mlp"
+
+
 def test_every_word_is_there_in_both_languages(served: Served, browser: Any) -> None:
     with opened(browser, served.address) as page:
         page.wait_for_selector("tr:has-text('first')")
