@@ -318,6 +318,16 @@ def test_what_is_held_or_open_stays_while_a_run_goes_on(served: Served, browser:
         assert page.inner_text("#told") == ""
 
 
+def test_an_empty_list_goes_on_asking_after_a_mistake(browser: Any, tmp_path: Path) -> None:
+    with studio(tmp_path / "runs", tmp_path) as made, opened(browser, made.address) as page:
+        page.wait_for_selector(".empty a")
+        page.route("**/api/runs?*", lambda route: route.fulfill(status=500, body="{}"), times=1)
+        page.wait_for_selector("[data-lost]")
+        page.wrong.clear()  # the browser notes the mistake
+        written(tmp_path / "runs" / "late", [losses(1)])
+        page.wait_for_selector("tr:has-text('late')")
+
+
 def test_what_was_changed_of_another_run_s_settings_is_kept_in_another_language(served: Served, browser: Any) -> None:
     with opened(browser, served.address) as page:
         page.goto(served.origin + "/#/new?like=first")

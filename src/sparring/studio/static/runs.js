@@ -109,7 +109,7 @@ export async function mount(root, context) {
       root.removeAttribute("data-lost");
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (!order.length && error.status) throw error;
+      if (!root.children.length && error.status) throw error;   /* there is no page yet to say it on */
       root.setAttribute("data-lost", "");
       context.tell(error.status === 0 ? t("error.unreachable") : error.message);
     }
