@@ -5,8 +5,10 @@ import base64
 import io
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,17 @@ def test_the_nearest_training_pictures_are_exact(explorer: Explorer) -> None:
 # -- what it answers ------------------------------------------------------------------------------------------------
 
 
+def test_sliders_do_not_wait_for_the_training_pictures(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, fresh = threading.Event(), Explorer(explorer.service)
+    monkeypatch.setattr("sparring.serve.explore.learnt_from", lambda run: read.wait(60) and None)  # a slow disk
+    with ThreadPoolExecutor(2) as pool:
+        near = pool.submit(lambda: fresh.neighbours)
+        assert pool.submit(lambda: fresh.directions).result(30)[1]
+        assert not near.done()
+        read.set()
+        assert "not here" in str(near.result(30))
+
+
 def asked(client: httpx.Client, what: str, told: dict[str, Any], name: str = "digits") -> httpx.Response:
     return client.post(f"/api/explore/{name}/explore/{what}", json=told)
 
@@ -216,12 +229,14 @@ def test_uploads_paths_and_runs_that_are_none(client: httpx.Client) -> None:
 
 
 def test_a_model_s_process_answers_nobody_else_and_ends_with_the_studio(runs: Path) -> None:
-    from sparring.studio.explore import Worker
+    from sparring.studio.explore import Workers
     from sparring.studio.guard import Refused
 
     async def through() -> None:
-        worker = Worker(runs / "digits")
-        await worker.open()
+        workers = Workers()
+        worker = await workers.of("digits", runs / "digits")
+        async with workers._one_at_a_time:  # another is being opened: this one answers all the same
+            assert await asyncio.wait_for(workers.of("digits", runs / "digits"), 5) is worker
         alone = httpx.get(f"http://127.0.0.1:{worker.port}/about")
         assert alone.status_code == 403
         assert worker.ask("GET", "/about", b"", "").status_code == 200

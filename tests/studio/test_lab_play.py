@@ -1,5 +1,6 @@
 """The lab's duel: the engine's own, broken and healed, and measured against known distances."""
 
+import io
 import math
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from sparring.data.toys import gaussians
 from sparring.engine import Train, train
 from sparring.recipes import mlp
 from sparring.runs import How, Plan
+from sparring.studio.lab.child import Child
 from sparring.studio.lab.measures import kl, measured, sliced_wasserstein
 from sparring.studio.lab.numbers import OFFERED, USUAL, changed, flags, flat, told
 from sparring.studio.lab.play import ARROWS, CPU, HEAT, Lab, Setup, carried, setup_of_sick
@@ -234,6 +236,11 @@ def test_a_lab_that_breaks_says_why_and_can_begin_again() -> None:
     assert lab.measures() == {}
     with pytest.raises(UserError, match="became nan"):
         lab.turn()
+    child = Child(io.BytesIO())
+    child.lab = lab
+    with pytest.raises(UserError, match="became nan"):
+        child.handle({"do": "play"})
+    assert child.wait() is None  # and not a process that ends in the next round
     lab.begin(lab.setup)
     lab.turn()
     assert not lab.broken

@@ -4,6 +4,8 @@ import contextlib
 import io
 import os
 import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from sparring.cli import main
 from sparring.studio import guard, steer
 from sparring.studio.app import Settings, app
 from sparring.studio.guard import Guard, Refused, address, child, loopback, within
+from sparring.studio.jobs import Jobs
 
 HERE = "http://127.0.0.1:7860"
 OUTSIDE = [
@@ -322,3 +325,48 @@ def test_odd_questions_are_refused_before_anyone_is_asked(client: TestClient, te
     for path in ("/api/check", "/api/start"):
         answer = client.post(path, content=text, headers={"content-type": "application/json"})
         assert answer.status_code == 400, answer.text
+
+
+def test_names_and_values_that_the_system_cannot_bear_are_told(client: TestClient, place: Path) -> None:
+    def put(name: str) -> int:
+        return client.put(f"/api/uploads/set-1/{name}", content=picture()).status_code
+
+    assert [put("图" * 60 + ".png"), put("图" * 110 + ".png")] == [200, 400]
+    assert [put("a.png"), put("a.png/b.png"), put("a.png/b/c.png")] == [200, 409, 409]
+    assert (place / "uploads" / "set-1" / "a.png").read_bytes() == picture()
+    for size in ("\0", "9" * 200_000):
+        answer = client.post("/api/inspect", json={"data": "digits", "size": size})
+        assert answer.status_code == 400, answer.text
+        assert "cannot be begun" in answer.json()["error"]
+
+
+def test_a_training_that_goes_on_elsewhere_is_stopped_at_once_too(place: Path) -> None:
+    if not Path("/proc/locks").exists():
+        pytest.skip("this system does not tell who holds a lock")
+    jobs = Jobs(place / "runs", place / "data")
+    jobs.start("a", ["--help"]).process.wait()  # begun here, and ended
+    code = (
+        "import signal, sys; from pathlib import Path; from sparring.runs import only_one\n"
+        "told = []; signal.signal(signal.SIGINT, lambda *_: told.append(1))\n"
+        "with only_one(Path(sys.argv[1])):\n"
+        "    print('begun', flush=True)\n"
+        "    while len(told) < 2: signal.pause()\n"
+    )
+    words = [sys.executable, "-c", code, str(place / "runs" / "a")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        jobs.signal("a", at_once=True)
+        assert other.wait(20) == 0
+
+
+def test_a_closed_studio_leaves_nothing_behind_but_what_is_still_written(place: Path) -> None:
+    made = app(Settings(place / "runs", place / "data", place / "uploads", "127.0.0.1", 7860, TOKEN))
+    jobs: Jobs = made.state.jobs
+    with TestClient(made):
+        job = jobs.start("a", ["--help"])
+    assert jobs.kept.is_dir()
+    job.process.wait()
+    with TestClient(made):
+        pass
+    assert not jobs.kept.exists()

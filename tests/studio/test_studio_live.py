@@ -23,6 +23,7 @@ from tests.studio.test_studio_runs import losses, picture, written
 from sparring.cli import main, parsed_plan
 from sparring.config import UserError
 from sparring.data import Data, open_data
+from sparring.runs import only_one
 from sparring.studio import form
 
 SHORT = {"batch": "16", "snapshots": "8", "evaluate": "off", "threads": "1", "on_trouble": "ignore"}
@@ -284,6 +285,60 @@ def test_two_runs_side_by_side(served: Served, browser: Any, language: str, dark
         assert "00000000.png" in page.get_attribute(".frame-b img", "src")
         assert "00000200.png" in page.get_attribute(".frame-a img", "src")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_what_is_held_or_open_stays_while_a_run_goes_on(served: Served, browser: Any, place: Path) -> None:
+    start = {"event": "start", "round": 0}
+    runs = [written(place / "runs" / f"held-{number}", [start, losses(1)]) for number in range(3)]
+    with opened(browser, served.address) as page, only_one(runs[0]), (runs[0] / "events.jsonl").open("a") as events:
+
+        def told(number: int) -> None:
+            events.write(json.dumps(losses(number)) + "\n")
+            events.flush()
+
+        for run in runs:
+            page.locator(f"tr:has-text('{run.name}') input").check()
+        chosen = "[...document.querySelectorAll('.runs input:checked')].map(each => each.closest('tr').innerText)"
+        page.wait_for_function(f"{chosen}.length === 2")  # the third takes the place of the first
+        assert not any("held-0" in row for row in page.evaluate(chosen))
+        page.get_by_role("link", name="held-0").focus()
+        told(50)
+        page.wait_for_selector("tr:has-text('held-0'):has-text('50 of')")
+        assert page.evaluate("document.activeElement.innerText") == "held-0"
+
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#pause")
+        page.get_by_text("Configuration", exact=True).click()
+        told(60)
+        page.wait_for_selector(".state:has-text('60 of')")
+        assert page.locator(".details details[open] .settings").count() == 1
+        page.select_option("#with", ":moment")  # no samples are drawn yet
+        told(70)
+        page.wait_for_selector(".state:has-text('70 of')")
+        assert page.inner_text("#told") == ""
+
+
+def test_an_empty_list_goes_on_asking_after_a_mistake(browser: Any, tmp_path: Path) -> None:
+    with studio(tmp_path / "runs", tmp_path) as made, opened(browser, made.address) as page:
+        page.wait_for_selector(".empty a")
+        page.route("**/api/runs?*", lambda route: route.fulfill(status=500, body="{}"), times=1)
+        page.wait_for_selector("[data-lost]")
+        page.wrong.clear()  # the browser notes the mistake
+        written(tmp_path / "runs" / "late", [losses(1)])
+        page.wait_for_selector("tr:has-text('late')")
+
+
+def test_what_was_changed_of_another_run_s_settings_is_kept_in_another_language(served: Served, browser: Any) -> None:
+    with opened(browser, served.address) as page:
+        page.goto(served.origin + "/#/new?like=first")
+        page.wait_for_selector("#field-rounds", timeout=120_000)
+        assert page.input_value("#field-rounds") == "400"
+        page.fill("#field-rounds", "123")
+        page.click("#language")
+        page.wait_for_selector("h1:has-text('训练')")
+        page.wait_for_selector("#field-rounds")
+        assert page.input_value("#field-rounds") == "123"
+        assert page.input_value("#recipe") == "mlp"
 
 
 def test_every_word_is_there_in_both_languages(served: Served, browser: Any) -> None:

@@ -233,3 +233,30 @@ def test_plain_values_are_json_for_every_page() -> None:
     found = plain({"a": float("nan"), "b": 10**400, "c": True, "d": deep, "e": list(range(5000)), 3: object()})
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert (found["a"], found["b"], found["c"], len(found["e"])) == (None, None, True, 2000)
+
+
+def test_a_row_goes_back_with_its_run(client: TestClient, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "a"
+    written(run, [{"event": "start", "round": 0, "time": "2026"}, losses(900)])
+    back = {"event": "rollback", "round": 500, "kind": "divergence", "changed": [], "time": "2026"}
+    with (run / "events.jsonl").open("a") as file:
+        for event in (picture(run, 400), picture(run, 900), {"event": "finding", "round": 950}, back):
+            file.write(json.dumps(event) + "\n")
+    (row,) = client.get("/api/runs").json()["rows"]
+    assert (row["round"], row["sample"], row["started"], row["findings"]) == (500, None, "2026", 1)
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps(losses(510)) + "\n" + json.dumps({"event": "rollback", "round": "x"}) + "\n")
+        file.write(json.dumps(losses(20)) + "\n")
+    assert client.get("/api/runs").json()["rows"][0]["round"] == 20
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names of files are text here")
+def test_names_that_are_no_text_hide_nothing_else(client: TestClient, tmp_path: Path) -> None:
+    for name in (b"good", b"\xff"):
+        run = os.fsencode(tmp_path / "runs") + b"/" + name
+        os.makedirs(run + b"/checkpoints")
+        for file in (b"/config.json", b"/checkpoints/1.safetensors"):
+            Path(os.fsdecode(run + file)).write_text("{}")
+    assert client.get("/api/runs").json()["names"] == ["good"]
+    assert [model["name"] for model in client.get("/api/explore").json()["models"]] == ["good"]
+    assert [entry["name"] for entry in client.get("/api/data?path=runs").json()["folders"]] == ["good"]

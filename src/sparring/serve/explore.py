@@ -45,7 +45,7 @@ class Explorer:
     def __init__(self, service: Service) -> None:
         self.service, self.served = service, service.served
         self.projections: OrderedDict[str, Projection] = OrderedDict()
-        self._once = threading.Lock()
+        self._directing, self._looking = threading.Lock(), threading.Lock()
 
     @property
     def able(self) -> bool:
@@ -56,7 +56,7 @@ class Explorer:
     @property
     def directions(self) -> tuple[Tensor, list[float]]:
         """(k, d) unit rows, the share of all change that lies along each."""
-        with self._once:
+        with self._directing:
             return self._directions
 
     @cached_property
@@ -86,7 +86,7 @@ class Explorer:
     @property
     def neighbours(self) -> Neighbours | str:
         """Training pictures by nearness; or why there are none."""
-        with self._once:
+        with self._looking:  # of its own: it takes long, and sliders ask for directions meanwhile
             return self._neighbours
 
     @cached_property

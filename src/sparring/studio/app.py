@@ -63,6 +63,7 @@ def app(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(app.state.jobs.close)
             for part in found:
                 if hasattr(part, "lifespan"):
                     await stack.enter_async_context(part.lifespan(app))

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sparring.studio.guard import Refused, child
+from sparring.studio.guard import Refused, child, sayable
 
 LIMITS = {"/api/explore/": 8 * 2**20 + 4096}
 """Uploads of pictures; the model's own limit is a little lower."""
@@ -47,7 +47,8 @@ class Worker:
 
     async def open(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "sparring.serve.worker", str(self.run)]
+        # -P: a file called torch.py where the studio was started would else be taken for the package
+        command = [sys.executable, "-P", "-m", "sparring.serve.worker", str(self.run)]
         pipe = asyncio.subprocess.PIPE
         self.process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
         assert self.process.stdin is not None
@@ -69,6 +70,11 @@ class Worker:
     def alive(self) -> bool:
         """Whether its process still runs."""
         return self.process is not None and self.process.returncode is None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it has been opened, and still runs."""
+        return self.alive and self.port > 0
 
     async def close(self) -> None:
         """End it."""
@@ -104,9 +110,11 @@ class Workers:
 
     async def of(self, name: str, run: Path) -> Worker:
         """The run's, started where it is not there yet."""
+        if (ready := self.open.get(name)) is not None and ready.answers:
+            return ready  # one that is open does not wait for another that is being opened
         async with self._one_at_a_time:
             found = self.open.get(name)
-            if found is not None and found.alive:
+            if found is not None and found.answers:
                 return found
             while len(self.open) >= MOST:
                 await self.drop(min(self.open, key=lambda other: self.open[other].asked))
@@ -146,14 +154,14 @@ def run_of(request: Request) -> tuple[str, Path]:
     return name, child(request.app.state.settings.runs, name)
 
 
-async def models(request: Request) -> Response:
+def models(request: Request) -> Response:
     """Runs that have a checkpoint, newest first."""
     root: Path = request.app.state.settings.runs
     found = list[dict[str, Any]]()
     for run in root.iterdir() if root.is_dir() else ():
         with contextlib.suppress(OSError, Refused):
             kept = [file for file in (child(root, run.name) / "checkpoints").iterdir() if file.suffix == ".safetensors"]
-            if kept and (run / "config.json").is_file():
+            if kept and sayable(run.name) and (run / "config.json").is_file():
                 found.append({"name": run.name, "time": max(file.stat().st_mtime for file in kept)})
     return JSONResponse({"models": sorted(found, key=lambda model: -model["time"])[:500]})
 

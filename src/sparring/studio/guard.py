@@ -57,6 +57,15 @@ def child(root: Path, name: str) -> Path:
     return path
 
 
+def sayable(name: str) -> bool:
+    """Whether a file's name is text. On many systems it may be any bytes, and what is no UTF-8 no answer can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Guard:
     """ASGI middleware around everything. `limits`: bytes of a body, by the beginning of the path."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,12 +86,21 @@ class Jobs:
             log, out = stem.with_name(f"{stem.name}.log"), stem.with_name(f"{stem.name}.out")
             # -P: a file called torch.py among the data would else be taken for the package
             words = [sys.executable, "-P", "-m", "sparring.studio.begin", *arguments]
-            with log.open("wb") as told, out.open("wb") as results:
-                process = subprocess.Popen(
-                    words, cwd=self.where, stdin=subprocess.DEVNULL, stdout=results, stderr=told, start_new_session=True
-                )
+            try:
+                with log.open("wb") as told, out.open("wb") as results:
+                    process = subprocess.Popen(
+                        words, cwd=self.where, stdin=subprocess.DEVNULL, stdout=results, stderr=told,
+                        start_new_session=True,
+                    )  # fmt: skip
+            except (OSError, ValueError) as error:  # a value with a NUL, or longer than the system bears
+                raise Refused(400, f"this cannot be begun: {error}") from None
             self.found[name] = Job(name, process, log, out)
             return self.found[name]
+
+    def close(self) -> None:
+        """Forget what they said, unless one of them goes on, and may say more."""
+        if not any(job.alive for job in self.found.values()):
+            shutil.rmtree(self.kept, ignore_errors=True)
 
     def alive(self, name: str) -> bool:
         """Whether a process of ours works under that name."""
@@ -108,7 +118,8 @@ class Jobs:
     def signal(self, name: str, at_once: bool) -> None:
         """Tell a training to save and stop, or to stop at once. `Refused` (409) where nobody trains."""
         job, run = self.found.get(name), self.runs / name
-        process = job.process.pid if job is not None and job.alive else trainer(run)
+        job = job if job is not None and job.alive else None  # one that has ended may go on from elsewhere
+        process = job.process.pid if job is not None else trainer(run)
         if process is None:
             raise Refused(409, f"'{name}' is not being trained")
         _interrupt(process)

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sparring.config import UserError, read_json
-from sparring.studio.guard import Refused, child, within
+from sparring.studio.guard import Refused, child, sayable, within
 from sparring.studio.jobs import Jobs, trainer
 
 AT_ONCE = 512 * 1024
@@ -137,6 +137,10 @@ class Followed:
         self.last[kind] = {key: event.get(key) for key in ("round", "images", "time", "file", "message")}
         if kind in ("start", "resume", "stop", "done", "broken", "rollback"):
             self.state = kind
+        if kind == "rollback":  # what came after that round will happen again
+            at = number(event.get("round")) or 0
+            self.last = {name: told for name, told in self.last.items() if (number(told.get("round")) or 0) <= at}
+            self.losses = b""
         self.findings += kind == "finding"
 
 
@@ -206,7 +210,8 @@ def folders(root: Path) -> Iterator[Path]:
     """Runs in a folder of runs, the newest first; not through links, which may lead anywhere."""
     try:
         with os.scandir(root) as entries:
-            found = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")]
+            known = [entry for entry in entries if sayable(entry.name) and not entry.name.startswith(".")]
+            found = [Path(entry.path) for entry in known if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return
     runs = [(path.stat().st_ctime_ns, path) for path in found if (path / "config.json").is_file()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,8 +23,9 @@ from starlette.routing import BaseRoute, Route
 
 from sparring.recipes import RECIPES, measured
 from sparring.studio.app import Settings, body
-from sparring.studio.guard import LONGEST_NAME, Refused, child, within
+from sparring.studio.guard import LONGEST_NAME, Refused, child, sayable, within
 from sparring.studio.jobs import Jobs
+from sparring.studio.runs import plain
 
 LIMITS = {"/api/uploads/": 2 * 2**30}
 """Bytes of one uploaded file."""
@@ -237,9 +239,13 @@ def browse(request: Request) -> Response:
     folder = (settings.data / allowed(text, settings, "data")).resolve()
     if not folder.is_dir():
         raise Refused(404, f"there is no folder {text}")
-    entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=lambda e: e.name.lower())
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    files = [entry.name for entry in entries if not entry.is_dir()]
+    try:
+        with os.scandir(folder) as found:
+            entries = [(e.name, e.is_dir()) for e in found if sayable(e.name) and not e.name.startswith(".")]
+    except OSError as error:
+        raise Refused(403, f"{text} cannot be read: {error.strerror}") from None
+    entries.sort(key=lambda entry: entry[0].lower())
+    folders, files = ([name for name, inner in entries if inner is wanted] for wanted in (True, False))
     top = folder in (settings.data, settings.uploads)
     return JSONResponse({
         "path": shown(folder, settings),
@@ -279,7 +285,10 @@ async def upload(request: Request) -> Response:
     if path.exists():
         raise Refused(409, f"{path.name} is there already")
     part = path.with_name(f".{path.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise Refused(409, f"{path.parent.name} is there already, and is a file") from None
     try:
         size = 0
         with part.open("xb") as file:
@@ -301,7 +310,7 @@ async def upload(request: Request) -> Response:
 def clean(name: str) -> str:
     """A path of at most three plain names, so that sub-folders can name classes."""
     words = [re.sub(r"[^\w .()+-]", "_", word).strip(" .") for word in name.split("/")]
-    if not 1 <= len(words) <= 3 or not all(words) or max(map(len, words)) > 120:
+    if not 1 <= len(words) <= 3 or not all(words) or max(len(word.encode()) for word in words) > LONGEST_NAME:
         raise Refused(400, f"'{name[:LONGEST_NAME]}' cannot be the name of an upload")
     return "/".join(words)
 
@@ -369,7 +378,7 @@ def inspected(request: Request) -> Response:
     job, sheet = _look_at(request)
     told = job.as_json()
     try:
-        found = json.loads(job.out.read_text(encoding="utf-8")) if not job.alive else None
+        found = plain(json.loads(job.out.read_text(encoding="utf-8"))) if not job.alive else None
     except (ValueError, OSError):
         found = None
     return JSONResponse(

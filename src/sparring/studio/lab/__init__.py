@@ -49,7 +49,7 @@ class Allowance:
 @contextlib.asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     """No process outlives the studio."""
-    app.state.labs = set[Process]()
+    app.state.labs, app.state.room = set[Process](), asyncio.Semaphore(MOST)
     try:
         yield
     finally:
@@ -61,13 +61,20 @@ async def lab(socket: WebSocket) -> None:
     """One page's lab, from the opening of its socket to the end."""
     await socket.accept()
     labs: set[Process] = socket.app.state.labs
-    if len(labs) >= MOST:
+    room: asyncio.Semaphore = socket.app.state.room
+    if room.locked():
         await say(socket, "full", f"{MOST} labs are open already; close one of them")
         await socket.close(FULL)
         return
-    command = (sys.executable, "-m", "sparring.studio.lab.child")
-    opening = asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env={**os.environ, **ONE_THREAD})
-    process = await opening
+    async with room:  # taken before the process begins: several pages may open at once
+        await played(socket, labs)
+
+
+async def played(socket: WebSocket, labs: set[Process]) -> None:
+    """A process, and its words and the page's passed to and fro until either ends."""
+    # -P: a file called torch.py where the studio was started would else be taken for the package
+    command = (sys.executable, "-P", "-m", "sparring.studio.lab.child")
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env={**os.environ, **ONE_THREAD})
     labs.add(process)
     try:
         tasks = [asyncio.create_task(outward(process, socket)), asyncio.create_task(inward(socket, process))]

@@ -78,6 +78,8 @@ class Child:
         if do == "seen":
             self.seen = max(self.seen, min(int(message.get("frame", 0)), self.sent))
         elif do == "play":
+            if self.lab.broken:
+                raise UserError(self.lab.broken)
             self.playing, self.pace, self.next = True, float(message.get("pace", 0)), time.monotonic()
             self.end = self.lab.state.round + message["rounds"] if message.get("rounds") else None
         elif do == "pause":

@@ -15,4 +15,12 @@ const fill = (node, attributes, children) => {
 
 /* el("button", { class: "button", onclick: save }, "Save"); null attributes and children are left out. */
 export const el = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+/* Draws `node` anew by `make` only where `told`, plain values, has changed since: what is open, held or read in it stays. */
+export const renew = (node, told, make) => {
+  const now = JSON.stringify(told);
+  if (node.told === now) return false;
+  node.told = now;
+  node.replaceChildren(...[make()].flat(Infinity).filter(Boolean));
+  return true;
+};
 export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);

@@ -74,6 +74,8 @@ export const stage = (model, place) => {
   const look = async () => {
     try {
       const { neighbours } = await post(model.address("explore", "near"), { places: [place.told()], count: 4 }, model.signal);
+      nearTitle.textContent = t("place.near");
+      nearTitle.className = "";
       near.replaceChildren(...neighbours[0].map(({ picture, distance }) => el("figure", {}, el("img", { class: "sharp", src: picture, alt: t("place.near") }), el("figcaption", {}, t("place.distance", { n: Math.round(distance) })))));
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -303,6 +303,7 @@ export async function mount(root, context) {
     const values = [...flat(config.model), ...flat(config.data), ...flat(config.how).filter(([name]) => !["runs", "name", "device", "precision", "threads", "shards", "minutes"].includes(name))];
     for (const [name, value] of values) given[name] = typed(value);
     context.tell(t("new.like", { name: like }));
+    history.replaceState(null, "", "#/new");   /* what is then changed is kept, and not fetched anew in another language */
   } else if (before) { first = before.recipe || first; wanted = before.preset || ""; Object.assign(given, before.given); }
   pick.value = recipes.some((entry) => entry.name === first) ? first : "dcgan";
   tellPurpose();

@@ -2,7 +2,7 @@
 
 import { Problem, get, path, post } from "./api.js";
 import { chart } from "./chart.js";
-import { el, svg } from "./dom.js";
+import { el, renew, svg } from "./dom.js";
 import { History } from "./history.js";
 import { nearest, plain, score, withError } from "./numbers.js";
 import { LIVE, progress, sampleAddress, status } from "./runs.js";
@@ -47,9 +47,12 @@ register({
 
 /* A run that is followed: its facts, its events, and which of its samples belong to a time. */
 class Followed {
-  constructor(name) { this.name = name; this.history = new History(); this.facts = null; }
+  constructor(name) { this.name = name; this.history = new History(); this.facts = null; this.looking = null; }
 
-  async look(signal) {
+  /* One look at a time: of two at once each would add the same events. */
+  look(signal) { return this.looking ??= this.read(signal).finally(() => { this.looking = null; }); }
+
+  async read(signal) {
     const facts = await get(path("api/runs", this.name), signal);
     let changed = JSON.stringify(facts) !== JSON.stringify(this.facts);
     this.facts = facts;
@@ -69,6 +72,9 @@ class Followed {
     return index < 0 ? null : this.history.samples[index];
   }
 
+  /* Files of this name are others after the events began anew, and after a rollback. */
+  address(file) { return sampleAddress(this.name, file, `${this.history.of}-${this.history.remedies.length}`); }
+
   when(sample) {
     return t("run.where", { round: plain(sample.round) }) + ", " + t("run.images", { n: plain(sample.images ?? this.history.seen(sample.round)) });
   }
@@ -82,7 +88,7 @@ const frame = (letter) => {
   image.addEventListener("error", () => { if (image.getAttribute("src")) fail("PNG"); });
   const fail = (why) => { image.hidden = true; text.hidden = true; trouble.hidden = false; trouble.textContent = t("run.unseen", { why }); };
   const show = async (run, sample) => {
-    const address = sample ? sampleAddress(run.name, sample.file, run.history.of) : "";
+    const address = sample ? run.address(sample.file) : "";
     if (address === shown) return;
     shown = address;
     trouble.hidden = true;
@@ -90,7 +96,7 @@ const frame = (letter) => {
     const words = sample.file.endsWith(".txt"), others = sample.beside && typeof sample.beside === "object" ? sample.beside : {};
     image.hidden = words; text.hidden = !words;
     beside.replaceChildren(...["wav", "gif"].filter((kind) => typeof others[kind] === "string").map((kind) => {
-      const src = sampleAddress(run.name, others[kind], run.history.of), label = t("run.alt", { name: run.name, when: run.when(sample) });
+      const src = run.address(others[kind]), label = t("run.alt", { name: run.name, when: run.when(sample) });
       return kind === "wav" ? el("audio", { controls: true, src, "aria-label": label }) : el("img", { src, alt: label, class: "sharp" });
     }));
     if (!words) { image.src = address; image.alt = t("run.alt", { name: run.name, when: run.when(sample) }); return; }
@@ -205,7 +211,7 @@ export async function mount(root, context) {
         el("p", {}, sentence(event.what)), evidence ? el("p", { class: "fine" }, t("run.evidence") + ": " + evidence) : null, el("p", {}, el("b", {}, t("run.try") + ": "), sentence(event.remedy)));
     });
     const remedies = run.history.remedies.map((event) => el("p", { class: "fine" }, t("run.remedied", { round: plain(event.round), changed: Array.isArray(event.changed) ? event.changed.join("; ") : "" })));
-    doctor.replaceChildren(...(cards.length ? cards : [el("p", { class: "empty" }, looks ? t("run.healthy", { n: looks }) : t("run.unlooked"))]), ...remedies);
+    renew(doctor, [found, cards.map((card) => card.dataset.at), run.history.remedies, cards.length || looks], () => [cards.length ? cards : el("p", { class: "empty" }, looks ? t("run.healthy", { n: looks }) : t("run.unlooked")), remedies]);
   };
 
   const draw = () => {
@@ -237,7 +243,7 @@ export async function mount(root, context) {
       await post(path("api/runs", name, what));
       context.tell(t("run.asked." + what));
       clearTimeout(timer);
-      timer = setTimeout(again, 300);
+      timer = setTimeout(() => again().catch(() => {}), 300);
     } catch (error) { context.tell(error.message); }
   };
 
@@ -252,12 +258,13 @@ export async function mount(root, context) {
     if (config && !live && context.pages.includes("explore")) mine.push(el("a", { class: "button", href: "#/explore/" + encodeURIComponent(name) }, t("run.explore")));
     if (config) mine.push(el("a", { class: "button", href: `#/new?like=${encodeURIComponent(name)}` }, t("run.like")));
     const focused = document.activeElement?.id;
-    actions.replaceChildren(...mine);
+    renew(actions, [row.status, Boolean(config)], () => mine);
     if (focused && ["pause", "stop", "resume"].includes(focused)) actions.querySelector("#" + focused)?.focus();
     const job = run.facts.job, failed = job?.status === "failed";
-    talk.replaceChildren(...(job && (job.talk || failed) ? [el("section", { class: failed && !config ? "problem" : null }, el("h2", {}, failed && !config ? t("run.failed") : t("run.talk")), el("pre", { class: "talk" }, failed && job.message ? job.message : job.talk),
-      failed && !config ? el("a", { class: "button", href: "#/new?again" }, t("run.change")) : null)] : []));
-    if (config) details.replaceChildren(el("details", {}, el("summary", {}, t("run.config")), table({ recipe: config.recipe, preset: config.preset, model: config.model, data: config.data, how: config.how })), el("details", {}, el("summary", {}, t("run.machine")), table(run.facts.environment)));
+    const before = talk.querySelector("pre"), held = before && before.scrollTop + before.clientHeight < before.scrollHeight - 4 ? before.scrollTop : null;
+    if (renew(talk, [job, Boolean(config)], () => job && (job.talk || failed) ? el("section", { class: failed && !config ? "problem" : null }, el("h2", {}, failed && !config ? t("run.failed") : t("run.talk")), el("pre", { class: "talk" }, failed && job.message ? job.message : job.talk),
+      failed && !config ? el("a", { class: "button", href: "#/new?again" }, t("run.change")) : null) : [])) for (const said of talk.querySelectorAll("pre")) said.scrollTop = held ?? said.scrollHeight;   /* the end, unless another place is being read */
+    if (config) renew(details, [config, run.facts.environment], () => [el("details", {}, el("summary", {}, t("run.config")), table({ recipe: config.recipe, preset: config.preset, model: config.model, data: config.data, how: config.how })), el("details", {}, el("summary", {}, t("run.machine")), table(run.facts.environment))]);
   };
 
   const differ = async () => {
@@ -275,7 +282,7 @@ export async function mount(root, context) {
     draw();
     findings();
     measure();
-    judged.replaceChildren(...[scores(run, other)].flat());
+    renew(judged, [run.facts.evaluation, other && [other.name, other.facts?.evaluation]], () => scores(run, other));
     cut();
   };
 
@@ -290,6 +297,7 @@ export async function mount(root, context) {
       if (!run.facts) throw error;
       context.tell(error instanceof Problem && error.status === 0 ? t("error.unreachable") : error.message);
     }
+    clearTimeout(timer);   /* a button may have set another */
     timer = setTimeout(() => again().catch(() => {}), document.hidden ? 10000 : LIVE.includes(run.facts.row.status) ? 1000 : 4000);
   };
 
@@ -306,9 +314,9 @@ export async function mount(root, context) {
     other = null;
     moment = null;
     if (value === ":moment") moment = 0;
-    else if (value) { other = new Followed(value); await other.look(stop.signal); }
+    else if (value) { const found = new Followed(value); await found.look(stop.signal); other = found; }
     momentLine.hidden = moment === null;
-    if (moment !== null) { momentSlider.value = "0"; momentLine.querySelector("output").textContent = run.when(run.history.samples[0]); }
+    if (moment !== null) { momentSlider.value = "0"; momentLine.querySelector("output").textContent = run.history.samples.length ? run.when(run.history.samples[0]) : ""; }
     if (closed) return;
     paint();
     await differ();
@@ -343,7 +351,7 @@ export async function mount(root, context) {
       el("div", {}, el("h2", {}, t("run.curves")), curves)),
     el("section", {}, el("h2", {}, t("run.doctor")), doctor), el("section", {}, el("h2", {}, t("run.judged")), judged), differences, el("section", { class: "details" }, details));
   await run.look(stop.signal);
-  const listed = run.facts.config ? (await get("/api/runs", stop.signal)).names.filter((each) => each !== name) : [];
+  const listed = (await get("/api/runs", stop.signal)).names.filter((each) => each !== name);
   against.append(el("option", { value: "" }, t("run.with.none")), el("option", { value: ":moment" }, t("run.with.moment")), ...listed.map((each) => el("option", { value: each }, each)));
   root.append(el("a", { href: "#/runs", class: "fine" }, "← " + t("run.back")), el("div", { class: "head" }, title, actions), facts, state, talk, body);
   paint();

@@ -47,7 +47,7 @@ const cells = (row, choose, chosen) => {
   const link = "#/run/" + encodeURIComponent(row.name);
   return [
     el("td", { class: "pick" }, el("input", { type: "checkbox", checked: chosen.has(row.name), "aria-label": t("runs.pick", { name: row.name }), onchange: () => choose(row.name) })),
-    el("td", { class: "thumb" }, pictured ? el("a", { href: link, tabindex: "-1", "aria-hidden": "true" }, el("img", { src: sampleAddress(row.name, row.sample, String(row.round)), alt: "", loading: "lazy", class: "sharp" })) : null),
+    el("td", { class: "thumb" }, pictured ? el("a", { href: link, tabindex: "-1", "aria-hidden": "true" }, el("img", { src: sampleAddress(row.name, row.sample, `${row.started}-${row.findings}`), alt: "", loading: "lazy", class: "sharp" })) : null),
     el("th", { scope: "row" }, el("a", { href: link }, row.name), el("small", {}, [row.recipe, row.preset, row.data].filter(Boolean).join(" · "))),
     el("td", {}, status(row.status), progress(row)),
     el("td", { class: row.score ? "number" : "none" }, row.score ? [el("b", {}, withError(row.score.value, row.score.se)), el("small", {}, row.score.name, row.score.times_floor ? ", " + t("runs.times", { n: score(row.score.times_floor) }) : "")] : "–"),
@@ -67,7 +67,7 @@ export async function mount(root, context) {
 
   const choose = (name) => {
     if (!chosen.delete(name)) chosen.add(name);
-    if (chosen.size > 2) { const [first] = chosen; chosen.delete(first); nodes.get(first)?.querySelector("input").click(); chosen.delete(first); }
+    if (chosen.size > 2) { const [first] = chosen; chosen.delete(first); nodes.get(first).querySelector("input").checked = false; }
     compare.disabled = chosen.size !== 2;
   };
 
@@ -77,7 +77,9 @@ export async function mount(root, context) {
     let shown = order.filter((name) => rows.has(name) && words.every((word) => text(rows.get(name)).includes(word)));
     if (sort.value === "name") shown = [...shown].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
     if (sort.value === "score") shown = [...shown].sort((a, b) => (rows.get(a).score?.times_floor ?? Infinity) - (rows.get(b).score?.times_floor ?? Infinity));
-    body.replaceChildren(...shown.map((name) => nodes.get(name)));
+    const lines = shown.map((name) => nodes.get(name)), held = body.contains(document.activeElement) ? document.activeElement : null;
+    if (lines.length !== body.children.length || lines.some((line, i) => line !== body.children[i])) body.replaceChildren(...lines);
+    held?.focus({ preventScroll: true });   /* what has moved has lost the focus */
     count.textContent = t("runs.count", { shown: shown.length, all: order.length });
     table.hidden = !order.length;
     empty.hidden = order.length > 0 || jobs.length > 0;
@@ -94,18 +96,20 @@ export async function mount(root, context) {
       version = found.version;
       order = found.names;
       const names = new Set(order);
-      for (const name of rows.keys()) if (!names.has(name)) { rows.delete(name); nodes.delete(name); chosen.delete(name); }
+      for (const name of rows.keys()) if (!names.has(name)) { rows.delete(name); nodes.delete(name); if (chosen.delete(name)) compare.disabled = true; }
       for (const row of found.rows) {
         rows.set(row.name, row);
         if (!nodes.has(row.name)) nodes.set(row.name, el("tr"));
-        nodes.get(row.name).replaceChildren(...cells(row, choose, chosen));
+        const line = nodes.get(row.name), held = [...line.querySelectorAll("a, input")].indexOf(document.activeElement);
+        line.replaceChildren(...cells(row, choose, chosen));
+        if (held >= 0) line.querySelectorAll("a, input")[held]?.focus({ preventScroll: true });
       }
       if (JSON.stringify(jobs) !== JSON.stringify(found.jobs)) { jobs = found.jobs; tellOfJobs(); }
       if (changed) arrange();
       root.removeAttribute("data-lost");
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (!order.length && error.status) throw error;
+      if (!root.children.length && error.status) throw error;   /* there is no page yet to say it on */
       root.setAttribute("data-lost", "");
       context.tell(error.status === 0 ? t("error.unreachable") : error.message);
     }
