@@ -16,7 +16,9 @@ PAGE = (Path(__file__).parent.parent / "docs" / "extend.md").read_text()
 BLOCKS = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.S)
 SHORT = ["--rounds", "12", "--batch", "16", "--threads", "1", "--snapshots", "2", "--no-evaluate"]
 COMMANDS = [
-    shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S) for line in block.splitlines()
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S)
+    for line in block.splitlines()
 ]
 
 
@@ -32,7 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_page_has_all_parts_and_no_other_code() -> None:
     assert len(BLOCKS) == PAGE.count("```python") == 7
-    assert {name for name, _ in BLOCKS} >= {f"my_{part}.py" for part in ("objective", "recipe", "source", "metric", "check")}
+    assert {name for name, _ in BLOCKS} >= {
+        f"my_{part}.py" for part in ("objective", "recipe", "source", "metric", "check")
+    }
     assert all(words[0] == "sparring" for words in COMMANDS)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from pymdownx.slugs import slugify
 
 from sparring import recipes
@@ -77,7 +78,7 @@ API: Mapping[str, tuple[str, Sequence[str]]] = {
     "engine": ("The engine", ("sparring.engine", "sparring.checkpoint", "sparring.sampling", "sparring.distributed")),
     "data": (
         "Data sources",
-        ("sparring.data", "sparring.data.source", "sparring.data.settings", "sparring.data.loader", "sparring.data.views"),
+        tuple(f"sparring.data{name}" for name in ("", ".source", ".settings", ".loader", ".views")),
     ),
     "networks": ("Networks", ("sparring.nn.layers", "sparring.nn.dense", "sparring.nn.image", "sparring.nn.translate")),
     "metrics": (
@@ -89,12 +90,14 @@ API: Mapping[str, tuple[str, Sequence[str]]] = {
         ),
     ),
     "doctor": ("The doctor", ("sparring.doctor.record", "sparring.doctor.checks", "sparring.doctor.foreign")),
-    "export": ("Export", ("sparring.export.hub", "sparring.export.graph", "sparring.export.page", "sparring.export.card")),
+    "export": ("Export", tuple(f"sparring.export.{name}" for name in ("hub", "graph", "page", "card"))),
     "recipes": ("Recipes by name", ("sparring.recipes", "sparring.config")),
     "testing": ("Testing your own", ("sparring.testing",)),
 }  # fmt: skip
 """File -> (title, modules)."""
 
+UNBOUNDED = 1e5
+"""Limits from which on nobody comes near them."""
 Proof = Mapping[str, Any]
 anchor = slugify(case="lower")
 
@@ -113,20 +116,32 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines] + [""]
 
 
+def code_blocks(code: str) -> list[str]:
+    """Indented lines of a docstring as fenced blocks: commands, their remarks made comments, and everything else."""
+    lines, kind = list[str](), ""
+    for line in code.splitlines():
+        now = "sh" if line.startswith("sparring") else kind if not line.strip() else "text"
+        if now != kind:
+            lines += [*(["```", ""] if kind else []), f"```{now}"]
+            kind = now
+        lines.append(re.sub(r"^(sparring .*?\S)(\s{3,})(?=[^\s#])", r"\1\2# ", line) if now == "sh" else line)
+    return [*lines, "```", ""]
+
+
 def told(docstring: str) -> list[str]:
     """A docstring as Markdown: indented blocks become code, pages of docs/ links."""
     lines = list[str]()
-    for block in re.split(r"\n{2,}(?! )", inspect.cleandoc(docstring)):
-        parts = re.split(r"((?:^    .*\n?|^\n)+)", block, flags=re.M)
-        for part in filter(str.strip, parts):
-            if part.startswith("    "):
-                code = inspect.cleandoc(part)
-                kind = "sh" if all(line.startswith("sparring") for line in code.splitlines()) else "text"
-                lines += ["", f"```{kind}", *code.splitlines(), "```", ""]
-            else:
-                linked = re.sub(r"docs/(\w+)\.md", r"[docs/\1.md](../\1.md)", escaped(part.strip("\n")))
-                lines += [*linked.splitlines(), ""]
-    return lines
+    for part in re.split(r"((?:^    .*\n?|^\n)+)", docstring.strip("\n") + "\n", flags=re.M):
+        if part.startswith("\n") or not part.strip():
+            lines.append("")
+        if not part.strip():
+            continue
+        if part.lstrip("\n").startswith("    "):
+            lines += code_blocks(inspect.cleandoc(part))
+        else:
+            linked = re.sub(r"docs/(\w+)\.md", r"[docs/\1.md](../\1.md)", escaped(part.strip("\n")))
+            lines += [*linked.splitlines()]
+    return [*lines, ""]
 
 
 def results() -> dict[str, Proof]:
@@ -149,7 +164,8 @@ def figures(proof: Proof, recipe: str) -> str:
     if "x floor, median" in columns:
         return ", ".join(f"{row[2]} x floor" for row in rows if row[0] == recipe)
     if "x floor" in columns:
-        return ", ".join(f"{row[columns.index('x floor')]:g}" for row in rows) + " x floor"
+        floor = f" ({proof['floor']:.4f})" if "floor" in proof else ""
+        return ", ".join(f"{row[columns.index('x floor')]:g}" for row in rows) + f" x floor{floor}"
     if "verdict" in columns:
         verdicts = [row[columns.index("verdict")] for row in rows]
         good, bad = (sum(verdicts.count(word) for word in pair) for pair in
@@ -162,18 +178,23 @@ def proof_lines(name: str, found: Mapping[str, Proof]) -> list[str]:
     """The part of a page on what was measured."""
     mine, lines = proven(name, found), ["## Measured", ""]
     if name in (quick := recipes.measured()):
-        lines += [f"**{quick[name]['score']}** after **{quick[name]['cost'].split(', ')[1]}** of training on MNIST.", ""]
+        lines += [
+            f"**{quick[name]['score']}** after **{quick[name]['cost'].split(', ')[1]}** of training on MNIST.",
+            "",
+        ]
     if not mine:
         lines += ["No proof of this system is on file.", ""]
     rows = [
-        (f"[{p['title']}](../proofs.md#{anchor(p['title'], '-')})", VERDICTS[p["passed"]], figures(p, name),
-         f"{p['floor']:.4f}" if "floor" in p else "", p["date"])
+        (f"[{p['title']}](../proofs.md#{anchor(p['title'], '-')})", VERDICTS[p["passed"]], figures(p, name), p["date"])
         for _, p in mine
-    ]  # fmt: skip
-    lines += table(("proof", "verdict", "score", "floor", "date"), rows)
+    ]
+    lines += table(("proof", "verdict", "score", "measured"), rows)
     open_ones = [key for key, entry in PROOFS.items() if name in entry.recipes and key not in found]
     if open_ones:
-        lines += ["Claimed, without a result on file: " + ", ".join(f"`sparring prove {k}`" for k in open_ones) + ".", ""]
+        lines += [
+            "Claimed, without a result on file: " + ", ".join(f"`sparring prove {k}`" for k in open_ones) + ".",
+            "",
+        ]
     for _, p in mine:
         inside = [escaped(p["text"]), "", f"`{p['command']}`: {VERDICTS[p['passed']]}", "",
                   *table(p["columns"], p["rows"]), note(p)]  # fmt: skip
@@ -183,19 +204,25 @@ def proof_lines(name: str, found: Mapping[str, Proof]) -> list[str]:
 
 def bounds(entry: Setting) -> str:
     """What a setting may be."""
+    if entry.name == "objective":
+        return "[any objective](../api/objectives.md), or `file.py:name`"
     if entry.choices:
         return ", ".join(f"`{choice}`" for choice in entry.choices)
     if entry.least is None or entry.most is None:
-        return {"flag": "on, off", "text": "text", "whole": "whole number", "schedule": "number or schedule"}.get(
-            entry.kind, entry.kind
-        )
-    return f"{entry.least:g} to {entry.most:g}"
+        kinds = {"flag": "on, off", "whole": "whole number", "schedule": "number or schedule", "several": "numbers"}
+        return kinds.get(entry.kind, entry.kind)
+    return f"{entry.least:g} to {entry.most:g}" if entry.most < UNBOUNDED else f"from {entry.least:g}"
 
 
 def setting_rows(values: Any) -> Iterator[tuple[str, str, str, str]]:
     """(flag, default, what it may be, help) of all fields, nested ones by their path."""
     for entry in settings_of(values, "model"):
-        yield f"`--{entry.name.replace('_', '-')}`", f"`{entry.default}`" if entry.default else "", bounds(entry), escaped(entry.help)
+        yield (
+            f"`--{entry.name.replace('_', '-')}`",
+            f"`{entry.default}`" if entry.default else "",
+            bounds(entry),
+            escaped(entry.help),
+        )
 
 
 def preset_lines(presets: Mapping[str, Any]) -> list[str]:
@@ -223,13 +250,17 @@ def system_page(name: str, found: Mapping[str, Proof]) -> str:
     """All that is known of a system."""
     recipe, entry = recipes.find(name), RECIPES[name]
     headline, _, rest = inspect.cleandoc(recipe.__doc__ or "").partition("\n")
-    lines = [f"# {name}", "", f"**{escaped(headline)}**", "", f"*{entry.purpose[0].upper()}{entry.purpose[1:]}.* Paper: {entry.paper}.", ""]
+    lines = [f"# {name}", "", f"**{escaped(headline)}**", ""]
+    lines += [f"*{entry.purpose[0].upper()}{entry.purpose[1:]}.* {entry.paper}.", ""]
     for picture, caption in PICTURES.get(name, ()):
-        lines += [f"![{caption}](../{picture})", f"*{caption}*", ""]
+        lines += ['<figure markdown="span">', f"![{caption}](../{picture})", f"<figcaption>{caption}</figcaption>"]
+        lines += ["</figure>", ""]
     lines += ["## The idea", "", *told(rest), *read_on(name), *proof_lines(name, found)]
     lines += ["## Presets", "", *preset_lines(recipe.PRESETS)]
     lines += ["## Settings", "", "Beside [those of all systems](settings.md), on data and on how to train:", ""]
-    lines += table(("flag", "default", "may be", "what it does"), list(setting_rows(next(iter(recipe.PRESETS.values())))))
+    lines += table(
+        ("flag", "default", "may be", "what it does"), list(setting_rows(next(iter(recipe.PRESETS.values()))))
+    )
     code = (SOURCE / "recipes" / f"{name}.py").read_text(encoding="utf-8").rstrip()
     lines += ["## Source", "", f'??? note "src/sparring/recipes/{name}.py"', "", "    ```python"]
     lines += [*(f"    {line}" if line else "" for line in code.splitlines()), "    ```", ""]
@@ -239,7 +270,12 @@ def system_page(name: str, found: Mapping[str, Proof]) -> str:
 def settings_page() -> str:
     """The settings on data and training."""
     head = ("flag", "default", "may be", "what it does")
-    lines = ["# Settings of all systems", "", "After `sparring train RECIPE`; in Python, arguments of `sparring.train`.", ""]
+    lines = [
+        "# Settings of all systems",
+        "",
+        "After `sparring train RECIPE`; in Python, arguments of `sparring.train`.",
+        "",
+    ]
     for title, values in (("On data", Data()), ("On training", How())):
         lines += [f"## {title}", "", *table(head, list(setting_rows(values)))]
     return "\n".join(lines)
@@ -254,8 +290,13 @@ def index_page(found: Mapping[str, Proof]) -> str:
                          (("hold", verdicts.count(True)), ("fall short", verdicts.count(False)),
                           ("for reference", verdicts.count(None))) if count)  # fmt: skip
         quick = recipes.measured().get(name, {})
-        rows.append((f"[`{name}`]({name}.md)", entry.purpose, entry.paper, quick.get("score", ""), said or "none on file"))
-    text = "Each is one module, with the numbers of its paper and tuned ones. *Score*: on MNIST, in multiples of what real training pictures score; every figure is in [Proofs](../proofs.md)."
+        rows.append(
+            (f"[`{name}`]({name}.md)", entry.purpose, entry.paper, quick.get("score", ""), said or "none on file")
+        )
+    text = (
+        "Each is one module, with the numbers of its paper and tuned ones. *Score*: on MNIST, in multiples of what "
+        "real training pictures score; every figure is in [Proofs](../proofs.md)."
+    )
     return "\n".join(["# Systems", "", text, "", *table(("system", "what for", "paper", "score", "proofs"), rows)])
 
 
@@ -264,10 +305,20 @@ def api_page(title: str, modules: Sequence[str]) -> str:
     return "\n".join([f"# {title}", "", *(f"::: {module}\n" for module in modules)])
 
 
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    """Pages that are alone in their part of the navigation need no list of its pages."""
+    if page.file.src_uri in ("index.md", "proofs.md"):
+        page.meta["hide"] = ["navigation"]
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fills the empty places of the navigation."""
     places = {
-        "Systems": ["systems/index.md", *({name: f"systems/{name}.md"} for name in RECIPES), {"Settings of all": "systems/settings.md"}],
+        "Systems": [
+            "systems/index.md",
+            *({name: f"systems/{name}.md"} for name in RECIPES),
+            {"Settings of all": "systems/settings.md"},
+        ],
         "API": [{title: f"api/{name}.md"} for name, (title, _) in API.items()],
     }
     for entry in config.nav or []:

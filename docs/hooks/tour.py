@@ -13,9 +13,10 @@ WORDS = Path(__file__).parents[2] / "src" / "sparring" / "studio" / "static" / "
 FRAME = {
     "en": {
         "title": "The tour in ten steps",
-        "how": "Each step has a live lab beside it: `pip install 'sparring[studio]'`, then `sparring studio`, and **Tour**. "
-        "Here is what it tells. [中文](zh.md)",
+        "how": "Each step has a live lab beside it: `pip install 'sparring[studio]'`, then `sparring studio`, and "
+        "**Tour**. Here is what it tells. [中文](zh.md)",
         "try": "Try",
+        "acts": "Buttons:",
         "see": "What it shows",
         "picture": "Step 6: the gradient has vanished, and the doctor says so",
     },
@@ -24,6 +25,7 @@ FRAME = {
         "how": "每一步旁边都有一个能动手的实验室：先 `pip install 'sparring[studio]'`，再 `sparring studio`，点“导览”。"
         "这里是它的讲解。[English](en.md)",
         "try": "试一试",
+        "acts": "按钮：",
         "see": "看到了什么",
         "picture": "第 6 步：梯度消失了，医生也这么说（图为英文界面）",
     },
@@ -67,7 +69,15 @@ def page(language: str, words: dict[str, str]) -> str:
         buttons = " ".join(f"`{act}`" for act in acts)
         lines += [f'!!! example "{frame["try"]}"', ""]
         lines += [f"    - {plain(line)}" for line in [*filter(None, step["try"].split("\n"))]]
-        lines += ["", f"    {buttons}", "", f'!!! tip "{frame["see"]}"', "", f"    {plain(step['see'])}", ""]
+        lines += [
+            "",
+            f"    {frame['acts']} {buttons}",
+            "",
+            f'!!! tip "{frame["see"]}"',
+            "",
+            f"    {plain(step['see'])}",
+            "",
+        ]
         number += 1
     return "\n".join(lines)
 
