@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.studio.browser import chromium
 
 from sparring.recipes import RECIPES, find, measured
 from sparring.studio.form import settings_of
@@ -121,5 +122,19 @@ def test_the_tour_is_the_studios_own(site: Path) -> None:
         assert len([key for key in told if key.endswith(".title")]) == 10
         for key in told:
             assert all(line in text for line in words[key].split("\n")), key
+    assert '<html lang="zh"' in (site / "tour" / "zh.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="no longer holds"):
         tour.strings(source.replace('"tour.1.title"', '"tour.1.name"', 1))
+
+
+def test_opened_as_a_file_it_is_searched_in_both_languages(site: Path) -> None:
+    with chromium() as browser:
+        page, strange = browser.new_page(), list[str]()
+        page.on("request", lambda request: strange.append(request.url) if request.url.startswith("http") else None)
+        page.on("pageerror", lambda error: strange.append(str(error)))
+        for start, word, found in (("systems/ae", "jackknife", "Proofs"), ("index", "侦探", "十步导览")):
+            page.goto((site / f"{start}.html").as_uri())
+            page.click(".md-search__input")
+            page.keyboard.type(word)
+            page.wait_for_selector(f".md-search-result__item h1:has-text('{found}')", timeout=30_000)
+        assert not strange

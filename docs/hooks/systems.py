@@ -262,7 +262,13 @@ def system_page(name: str, found: Mapping[str, Proof]) -> str:
         ("flag", "default", "may be", "what it does"), list(setting_rows(next(iter(recipe.PRESETS.values()))))
     )
     code = (SOURCE / "recipes" / f"{name}.py").read_text(encoding="utf-8").rstrip()
-    lines += ["## Source", "", f'??? note "src/sparring/recipes/{name}.py"', "", "    ```python"]
+    lines += [
+        "## Source { data-search-exclude }",
+        "",
+        f'??? note "src/sparring/recipes/{name}.py"',
+        "",
+        "    ```python",
+    ]
     lines += [*(f"    {line}" if line else "" for line in code.splitlines()), "    ```", ""]
     return "\n".join(lines)
 

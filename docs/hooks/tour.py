@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 WORDS = Path(__file__).parents[2] / "src" / "sparring" / "studio" / "static" / "tour_words.js"
 FRAME = {
@@ -87,3 +88,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for language, words in strings(WORDS.read_text(encoding="utf-8")).items():
         files.append(File.generated(config, f"tour/{language}.md", content=page(language, words)))
     return files
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Says to browsers and screen readers which page is Chinese."""
+    chinese = page.file.src_uri == "tour/zh.md"
+    return output.replace('<html lang="en"', '<html lang="zh"', 1) if chinese else output
