@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.studio.browser import chromium
 
 from sparring.recipes import RECIPES, find, measured
 from sparring.studio.form import settings_of
+from tests.studio.browser import chromium
 
 ROOT = Path(__file__).parent.parent
 if find_spec("mkdocs") is None or find_spec("material") is None or find_spec("mkdocstrings") is None:
