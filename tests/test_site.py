@@ -102,6 +102,17 @@ def test_pictures_are_those_of_docs_and_of_systems_that_there_are() -> None:
     assert all((ROOT / "docs" / picture).is_file() for row in systems.PICTURES.values() for picture, _ in row)
 
 
+def test_files_of_the_repository_become_pages_of_the_site(site: Path) -> None:
+    systems = hook("systems")
+    assert systems.site_page("src/sparring/objectives.py") == "api/objectives.md"
+    assert systems.site_page("src/sparring/data/__init__.py") == "api/data.md"
+    assert systems.site_page("src/sparring/recipes") == "systems/index.md"
+    assert systems.site_page("src/sparring/cli.py") == "../src/sparring/cli.py"  # which mkdocs refuses
+    index = (site / "index.html").read_text(encoding="utf-8")
+    assert 'href="systems/index.html"' in index
+    assert "../src" not in index
+
+
 def test_words_of_a_docstring_stay_words() -> None:
     systems = hook("systems")
     told = "\n".join(

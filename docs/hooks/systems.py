@@ -96,6 +96,14 @@ API: Mapping[str, tuple[str, Sequence[str]]] = {
 }  # fmt: skip
 """File -> (title, modules)."""
 
+ELSEWHERE: Mapping[str, str] = {
+    "src/sparring/recipes": "systems/index.md",
+    "src/sparring/data/settings.py": "systems/settings.md",
+    "src/sparring/studio/static/tour_words.js": "tour/en.md",
+    "README.zh-CN.md": "tour/zh.md",
+}
+"""What pages of docs/ link to where they are read as files of the repository, and the site has a page for."""
+
 UNBOUNDED = 1e5
 """Limits from which on nobody comes near them."""
 Proof = Mapping[str, Any]
@@ -311,10 +319,19 @@ def api_page(title: str, modules: Sequence[str]) -> str:
     return "\n".join([f"# {title}", "", *(f"::: {module}\n" for module in modules)])
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Pages that are alone in their part of the navigation need no list of its pages."""
+def site_page(path: str) -> str:
+    """A file of the repository as the page that the site has of it; itself, and so an error, where there is none."""
+    if path in ELSEWHERE:
+        return ELSEWHERE[path]
+    module = ".".join(Path(path).with_suffix("").parts[1:]).removesuffix(".__init__")
+    return next((f"api/{name}.md" for name, (_, modules) in API.items() if module in modules), f"../{path}")
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links out of docs/ lead to pages of the site. A page alone in its part of the navigation needs no list of it."""
     if page.file.src_uri in ("index.md", "proofs.md"):
         page.meta["hide"] = ["navigation"]
+    return re.sub(r"\]\(\.\./((?:src/|README)[^)#]+)\)", lambda link: f"]({site_page(link[1])})", markdown)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
