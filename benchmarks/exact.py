@@ -92,7 +92,7 @@ def workers(folder: Path) -> dict[str, Any]:
         ]
         sparring(*words, "--workers", str(number), "--runs", str(folder), "--name", f"workers-{number}")
         hashes[f"{number} worker{'s' * (number != 1)}"] = last(folder / f"workers-{number}")
-    return {"what": f"mlp on tar shards of 240 pictures, {ROUNDS} rounds", "hashes": hashes}
+    return {"what": f"dcgan on tar shards of 240 pictures, {ROUNDS} rounds", "hashes": hashes}
 
 
 def killed(words: list[str], run: Path, chance: random.Random, writing: bool) -> bool:

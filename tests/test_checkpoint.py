@@ -1,6 +1,9 @@
 import json
+import os
 import random
 import threading
+import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from sparring import checkpoint
 from sparring.average import Average
 from sparring.checkpoint import CorruptCheckpointError
 from sparring.engine import State, Train, start, train
+from sparring.files import replacing
 from sparring.game import Game
 from sparring.testing import toy_game
 from tests.test_engine import parameters, points
@@ -169,6 +173,92 @@ def test_a_writer_tells_of_its_error_at_the_next_look_and_ends_what_it_began(tmp
     assert len(checkpoint.listed(tmp_path / "good")) == 1
     with pytest.raises(OSError, match="file"), checkpoint.Writer() as writer:
         writer.save(tmp_path / "file", played, state)
+
+
+def test_a_writer_loses_no_error_and_holds_on_to_nothing_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played, held = game(), list[weakref.ref[torch.Tensor]]()
+    state, copy = train(played, points(), Train(5)), checkpoint.tensors_of
+
+    def copied(*given: Any) -> dict[str, torch.Tensor]:
+        found = copy(*given)
+        held.extend(weakref.ref(value) for value in found.values())
+        return found
+
+    monkeypatch.setattr(checkpoint, "tensors_of", copied)
+    for name in ("one", "other"):
+        (tmp_path / name).touch()
+    with checkpoint.Writer() as writer:
+        writer.save(tmp_path / "good", played, state)
+        writer.wait()
+        assert held
+        assert not [each for each in held if each() is not None]
+        monkeypatch.setattr(writer, "look", lambda: None)  # between two looks
+        writer.save(tmp_path / "one", played, state)
+        writer.save(tmp_path / "other", played, state)
+        writer.wait()
+        monkeypatch.undo()
+        for name in ("one", "other"):
+            with pytest.raises(OSError, match=name):
+                writer.look()
+
+
+def test_a_third_state_is_not_copied_while_two_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = game()
+    state, go, third, copies = train(played, points(), Train(5)), threading.Event(), threading.Event(), list[int]()
+    copy, write = checkpoint.tensors_of, checkpoint.write
+
+    def copied(*given: Any) -> dict[str, torch.Tensor]:
+        copies.append(len(copies))
+        if len(copies) == 3:
+            third.set()
+        return copy(*given)
+
+    def slow(*given: Any) -> Path:
+        go.wait(10)
+        return write(*given)
+
+    monkeypatch.setattr(checkpoint, "tensors_of", copied)
+    monkeypatch.setattr(checkpoint, "write", slow)
+    with checkpoint.Writer() as writer:
+        loop = threading.Thread(target=lambda: [writer.save(tmp_path / str(n), played, state) for n in range(3)])
+        loop.start()
+        assert not third.wait(0.3)
+        assert copies == [0, 1]
+        go.set()
+        loop.join()
+    assert all(checkpoint.listed(tmp_path / str(number)) for number in range(3))
+
+
+def test_the_mask_of_new_files_outlives_threads_that_read_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = os.umask
+
+    def slowly(mask: int) -> int:
+        before = setting(mask)
+        time.sleep(0.01)
+        return before
+
+    def write(number: int) -> None:
+        with replacing(tmp_path / str(number)) as file:
+            file.write(b"mine alone")
+
+    usual = os.umask(0o077)
+    try:
+        monkeypatch.setattr(os, "umask", slowly)
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    finally:
+        left = setting(usual)
+    assert left == 0o077
 
 
 def loop_that_fails(folder: Path, played: Game, state: State) -> None:

@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 import sparring
-from sparring import checkpoint, cli, sampling, session
+from sparring import checkpoint, cli, sampling, session, trial
 from sparring.config import UserError
 from sparring.data import Data, clusters, open_data
 from sparring.distributed import ALONE, Shards, World, joined, tree
@@ -29,7 +29,8 @@ from sparring.game import Loss
 from sparring.machine import shared_device
 from sparring.runs import read_events, write_config
 from sparring.testing import toy_game
-from sparring.trial import check_norm
+from sparring.trial import Trial, check_norm, choose_threads
+from tests.cases import CPU, plan_of
 from tests.worlds import answer, hash_of, name_of, short
 
 HERE = Path(__file__).parent
@@ -141,6 +142,29 @@ def test_a_synchronised_layer_is_the_whole_one_and_so_are_its_derivatives() -> N
     for order in (1, 2):
         assert torch.allclose(torch.cat([each[order] for each in found]), whole[order], rtol=1e-10)
     assert torch.allclose(torch.stack(statistics), torch.stack([layer.running_mean, layer.running_var]))
+
+
+def test_gradients_of_what_was_made_in_another_turn_are_added_in_one_order() -> None:
+    torch.manual_seed(0)
+    net, rows = torch.nn.Linear(64, 64), torch.randn(2, 3, 32, 64)
+
+    def slopes(together: bool) -> list[torch.Tensor]:
+        def made(n: int) -> list[torch.Tensor]:
+            late = torch.zeros(1, requires_grad=True)
+            for _ in range(50):  # many steps, so that those of the loss would come before in a count begun anew
+                late = late + 1
+            return [net(part).tanh() for part in rows[n, :2]]
+
+        def slope(n: int) -> torch.Tensor:
+            one, other = shared[n]
+            loss = net(rows[n, 2]).sin().square().exp().sum() + (one.square().sum() + other.pow(3).sum())
+            return torch.autograd.grad(loss, [net.weight])[0]
+
+        shards = Shards(2, together=together)
+        shared = shards.each([net], made)
+        return shards.each([net], slope)
+
+    assert all(torch.equal(*pair) for pair in zip(slopes(False), slopes(True), strict=True))
 
 
 def test_shards_that_meet_unequally_or_fail_end_in_words() -> None:
@@ -274,6 +298,30 @@ def test_clusters_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mon
 
 
 TRAIN = ["sparring", "train", "cdcgan", "--reproducible", "--no-evaluate", "--snapshots", "2", "--save-every", "0"]
+
+
+def test_what_reproducible_costs_is_not_measured_where_the_memory_may_be_for_small_shards_only(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, source = plan_of("mlp", "smallest", {"data": "digits"}, pictures)
+
+    def measured(shards: int | None) -> Trial:
+        how = dataclasses.replace(plan.how, reproducible=True, shards=shards)
+        return choose_threads(dataclasses.replace(plan, how=how), source, CPU, Shards(shards or 4))[1]
+
+    played, real = list[int](), trial.trial
+
+    def small(*given: Any, **more: Any) -> Trial:  # as a GPU would
+        shards = given[4] if len(given) > 4 else more["shards"]
+        played.append(shards.count)
+        if shards.count == 1:
+            raise torch.OutOfMemoryError
+        return real(*given[:3], 0.01, shards)
+
+    monkeypatch.setattr(trial, "trial", small)
+    assert measured(None).otherwise is None
+    assert measured(8).otherwise is None
+    assert played == [4, 1, 8]
 
 
 def last(run: Path) -> str:

@@ -13,7 +13,7 @@ import torch
 
 import sparring
 from sparring import checkpoint
-from sparring.care import treated
+from sparring.care import Care, treated
 from sparring.cli import main
 from sparring.config import UserError
 from sparring.data import open_data
@@ -21,10 +21,11 @@ from sparring.data.settings import Data
 from sparring.doctor import CHECKS, Change, diagnose, record_of
 from sparring.doctor.foreign import diagnose_log, read_log
 from sparring.duel import Duel
-from sparring.engine import Moved, start
+from sparring.engine import Moved, State, start
 from sparring.judge import kept_judge
 from sparring.probes import Probes, probe_rounds
 from sparring.runs import read_events
+from sparring.testing import toy_game
 
 GOOD = {
     "finite": 1.0, "told apart": 0.7, "score gap": 0.8, "distance": 2.0, "live distance": 2.0, "spread": 0.97,
@@ -250,6 +251,16 @@ def test_a_run_that_is_watched_has_the_bits_of_one_that_is_not(tmp_path: Path) -
     watched, alone = sick(tmp_path), sick(tmp_path, on_trouble="ignore")
     tensors = [checkpoint.read(checkpoint.listed(run.path / "checkpoints")[-1])[0] for run in (watched, alone)]
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
+def test_a_worse_checkpoint_does_not_take_the_best_ones_place_while_that_is_being_written(tmp_path: Path) -> None:
+    asked = list[int]()
+    save = lambda folder, game, state, keep: asked.append(state.round)  # noqa: E731  (nothing is on disk yet)
+    care = Care(tmp_path, None, toy_game(), None, 100, save=save)  # type: ignore[arg-type]
+    for number, distance in enumerate([5.0, 5.0, 5.0, 9.0, 9.0, 4.0, 4.0], start=1):
+        care.history.append({"event": "probe", "round": number, "values": {"distance": distance}})
+        care._keep_best(State(number))
+    assert asked == [3, 7]
 
 
 def test_nobody_looks_where_it_is_not_wanted(tmp_path: Path) -> None:

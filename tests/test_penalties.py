@@ -243,6 +243,9 @@ def test_what_a_penalty_has_scored_is_not_scored_again() -> None:
     assert both["objective"] == pytest.approx(plain["objective"])
     assert terms(("r1",))["r1"] == both["r1"]
     assert passes == [8, 8]
+    for beside in ("gradient", "dragan"):  # points between and around them are not they
+        assert terms((beside,))["objective"] == pytest.approx(plain["objective"])
+        assert passes == [8, 16]
 
 
 @pytest.mark.parametrize("pack", [1, 2, 4])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import l1_loss
 
 from sparring import checkpoint, recipes, sampling, training
 from sparring.config import UserError, check_limits
@@ -14,6 +15,7 @@ from sparring.data import Source
 from sparring.duel import DiscriminatorAugment, Duel, Penalties
 from sparring.engine import MEASURED, rounds, start
 from sparring.nn.r3 import R3Discriminator, R3Generator, Resample
+from sparring.objectives import OBJECTIVES
 from sparring.optimizers import Adam
 from sparring.recipes import RECIPES
 from sparring.runs import Plan
@@ -361,6 +363,39 @@ def test_the_critic_of_pix2pix_joins_late_and_the_distance_works_alone_before(pi
     late = play(job, 4)
     assert {"discriminator/objective", "generator/objective", "generator/distance"} <= set(late)
     assert "distance/distance" not in late
+    short = dataclasses.replace(plan.model, begin=0.9)  # of 4 rounds are nearly all
+    assert recipes.find("pix2pix").build(short, source.about).player("discriminator").acts(3)
     for changes in ({"begin": 1.0}, {"begin": 0.5, "adversarial": 0.0}, {"fine": True, "network": "residual"}):
         with pytest.raises(UserError, match=r"begin=|fine"):
             recipes.find("pix2pix").build(dataclasses.replace(plan.model, **changes), source.about)
+
+
+def test_what_players_of_cyclegan_share_gives_the_losses_of_its_formulas(pictures: Path) -> None:
+    """What is made and what is kept come of one pass, and critics move no translator."""
+    plan, source = plan_of("cyclegan", "tuned", {"data": "digits", "source": "inverted", "size": "16"}, pictures)
+    model = dataclasses.replace(plan.model, identity=2.5, pool=0)
+    game = recipes.find("cyclegan").build(model, source.about)
+    assert game.prepare is not None
+    to_image, to_source, of_images, of_sources = game.modules.values()
+    x, y = torch.rand(2, 4, 1, 16, 16) * 2 - 1
+    batch, objective = game.prepare({"source": x, "image": y}), OBJECTIVES["least-squares"]
+    made_y, made_x = to_image(x), to_source(y)
+    nan = torch.tensor(torch.nan)
+    terms = game.player("generator").loss(batch).terms
+    fooling = [objective.generator(nan, critic(m)).mean() for critic, m in ((of_images, made_y), (of_sources, made_x))]
+    wanted = {
+        "objective": sum(fooling),
+        "cycle": model.cycle * (l1_loss(to_source(made_y), x) + l1_loss(to_image(made_x), y)),
+        "identity": 2.5 * (l1_loss(to_image(y), y) + l1_loss(to_source(x), x)),
+    }
+    judged = game.player("discriminator").loss(batch).terms
+    told = [
+        objective.discriminator(of_images(y), of_images(made_y)),
+        objective.discriminator(of_sources(x), of_sources(made_x)),
+    ]
+    torch.testing.assert_close(terms, wanted)
+    torch.testing.assert_close(judged, {"objective": told[0].mean() + told[1].mean()})
+    slopes = torch.autograd.grad(
+        judged["objective"], [*to_image.parameters(), *to_source.parameters()], allow_unused=True
+    )
+    assert all(slope is None for slope in slopes)

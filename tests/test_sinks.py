@@ -110,6 +110,14 @@ def test_a_sink_that_fails_is_left_alone_and_the_training_ends_as_without(
     assert json.loads((told / "config.json").read_text())["how"]["sink"] == ["trackio", "tensorboard"]
 
 
+def test_several_sinks_may_be_named_in_any_way() -> None:
+    for words in (["--sink", "a", "b"], ["--sink=a", "--name", "x", "--sink", "b"], ["--sink", "a", "--sink", "b"]):
+        assert cli.parsed_plan("mlp", words).how.sink == ("a", "b")
+    for words in (["--sink"], ["--sink", "--name", "x"]):
+        with pytest.raises(UserError, match="--sink needs a value"):
+            cli.parsed_plan("mlp", words)
+
+
 def test_a_sink_that_cannot_be_opened_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = list[str]()
     monkeypatch.setitem(sys.modules, "wandb", None)  # its import fails

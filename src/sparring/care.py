@@ -56,6 +56,8 @@ class Care:
     """Spent in looking."""
     save: Callable[[Path, Game, State, int], object] = checkpoint.save
     """How a checkpoint is written."""
+    kept: bool = False
+    """Whether a best checkpoint has been asked for, which may not be on disk yet."""
 
     @property
     def rounds(self) -> set[int]:
@@ -84,8 +86,9 @@ class Care:
         distances = [distance for _, distance in smoothed(self.history)]
         # strictly lower: the median after a first bad look may equal the one before it
         better = bool(distances) and distances[-1] < min(distances[:-1], default=math.inf)
-        first = bool(distances) and math.isfinite(distances[-1]) and not checkpoint.listed(self.folder / BEST)
-        if better or first:
+        known = self.kept or checkpoint.listed(self.folder / BEST)
+        if better or (distances and math.isfinite(distances[-1]) and not known):
+            self.kept = True
             self.save(self.folder / BEST, self.game, state, 1)
 
     def findings(self) -> list[Finding]:

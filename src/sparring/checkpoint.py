@@ -10,6 +10,7 @@ import hashlib
 import json
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -85,25 +86,27 @@ def write(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], 
 class Writer:
     """Writes checkpoints in a thread, one after the other, while training goes on: only copying keeps it waiting.
 
-    At most one waits while another is written. What goes wrong is raised at the next look.
+    At most one waits while another is written, so there are two copies in memory at the most; where the disk is too
+    slow for that, training waits. What goes wrong is raised at the next look.
     """
 
     def __init__(self) -> None:
-        self._jobs: queue.Queue[Callable[[], Path] | None] = queue.Queue(1)
-        self._error: BaseException | None = None
+        self._jobs: queue.Queue[Callable[[], Path] | None] = queue.Queue()
+        self._room = threading.Semaphore(2)
+        self._errors = deque[BaseException]()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def save(self, folder: Path, game: Game, state: State, keep: int = 2) -> None:
         """As the function `save`; it is on disk after `wait`."""
         self.look()
+        self._room.acquire()  # before anything is copied
         self._jobs.put(partial(write, folder, tensors_of(game, state), meta_of(game, state), keep))
 
     def look(self) -> None:
-        """Raises what has gone wrong since the last look."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        """Raises what has gone wrong, one error at each look."""
+        if self._errors:
+            raise self._errors.popleft()
 
     def wait(self) -> None:
         """Until all is on disk. Raises what has gone wrong."""
@@ -115,8 +118,10 @@ class Writer:
             try:
                 job()
             except BaseException as error:  # the loop is told
-                self._error = error
+                self._errors.append(error)
             finally:
+                del job  # a copy of the whole state, which nobody needs while this waits for the next
+                self._room.release()
                 self._jobs.task_done()
 
     def __enter__(self) -> Writer:

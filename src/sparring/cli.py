@@ -167,12 +167,19 @@ def taken(arguments: list[str], flag: str) -> str | None:
 
 
 def gathered(arguments: list[str], flag: str) -> None:
-    """`--flag a --flag b` becomes `--flag a b`, in place."""
-    values = list[str]()
-    while (value := taken(arguments, flag)) is not None:
-        values.append(value)
-    if values:
-        arguments += [flag, *values]
+    """`--flag a --flag=b --flag c d` becomes `--flag a b c d`, in place."""
+    values, rest, inside = list[str](), list[str](), False
+    for word in arguments:
+        name, given, value = word.partition("=")
+        inside = name == flag or (inside and not word.startswith("-"))
+        if not inside:
+            rest.append(word)
+        elif name != flag or given:
+            values.append(value if name == flag else word)
+    if len(rest) < len(arguments):
+        if not values:
+            raise UserError(f"{flag} needs a value")
+        arguments[:] = [*rest, flag, *values]
 
 
 def resume(arguments: Sequence[str]) -> None:

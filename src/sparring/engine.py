@@ -259,7 +259,7 @@ def _length(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def autocast(game: Game, precision: Precision) -> torch.autocast:
-    """The precision of products and convolutions; weights, penalties and losses stay in float32."""
+    """The precision of products and convolutions; weights, squares of penalties and losses stay in float32."""
     return torch.autocast(device_of(game).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 

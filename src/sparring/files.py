@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -37,7 +38,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.close(folder)
 
 
+_one_at_a_time = threading.Lock()
+
+
 def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
+    """It is of the whole process and can only be read by being set: two threads at once would leave it as set here."""
+    with _one_at_a_time:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask

@@ -217,7 +217,7 @@ class _TwoPlayer:
         real, fake, label = self.seen(batch)
         judged = self.judged(len(real), label)
         slopes = self.penalty_terms(judged, real, fake) if self.lazy == 1 else {}
-        if judged.known:  # a penalty needed scores of real or fake by themselves
+        if judged.knows(real) or judged.knows(fake):  # a penalty needed scores of them by themselves
             real_scores, fake_scores = (judged.at(x)[1].float() for x in (real, fake))
         else:
             real_scores, fake_scores = self.scores(real, fake, label)

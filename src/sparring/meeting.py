@@ -8,8 +8,10 @@ numbers aside and hands on to the next. Processes meet as often, in the same ord
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import torch
@@ -73,13 +75,10 @@ class Meeting:
             self.over.add(number)
             self._hand_on()
 
-        threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(self.count)]
-        for thread in threads:
-            thread.start()
+        for number in range(self.count):
+            thread_of(number).submit(run, number)
         self.baton[self.turn].release()
         self.done.acquire()
-        for thread in threads:
-            thread.join()
         if self.failed is not None:
             raise self.failed
         return [found[number] for number in range(self.count)]
@@ -114,6 +113,16 @@ class Meeting:
             raise RuntimeError(UNEQUAL)
         back()
         return self.sum_of_all
+
+
+@functools.cache
+def thread_of(shard: int) -> ThreadPoolExecutor:
+    """The thread of this process's n-th shard, the same in every turn.
+
+    In a new one autograd would begin to count anew, and by its count it decides whose gradients are added first: what
+    players share is made in one turn and differentiated in another.
+    """
+    return ThreadPoolExecutor(1)
 
 
 class Sum(torch.autograd.Function):

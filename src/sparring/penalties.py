@@ -42,6 +42,10 @@ class Judged:
             self.known[id(x)] = x, points, self.score(points)  # x too: an id lives no longer than its tensor
         return self.known[id(x)][1:]
 
+    def knows(self, x: Tensor) -> bool:
+        """Whether this very tensor has been scored, and not only points beside it."""
+        return id(x) in self.known
+
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
     """(N,) -> (N, 1, ...), to be multiplied with `like` (N, ...)."""

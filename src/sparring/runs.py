@@ -49,7 +49,7 @@ class How:
     """CPU threads; none times a few rounds with one thread and with all, and takes the faster."""
     reproducible: bool = False
     """The same result, bitwise, on 1, 2 or 4 processes: batches are cut into 4 shards, each process has one thread.
-    What that costs is measured and told at the start."""
+    What that costs is measured and told at the start, unless you choose the shards."""
     shards: int | None = None
     """Parts of a batch, each with random numbers of its own, worked on by one process or several; more of them than
     processes need less memory at a time, and longer. None: one per process; 4 if reproducible."""

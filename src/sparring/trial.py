@@ -93,7 +93,7 @@ def choose_threads(plan: Plan, source: Source, machine: Machine, shards: Shards 
     their last bits. Several processes share the cores, and a reproducible run has one thread in each.
     """
     many = trial(plan, source, machine, shards=shards)
-    if plan.how.reproducible:
+    if plan.how.reproducible and plan.how.shards is None:  # who wants more of them may not have the memory for fewer
         many = replace(many, otherwise=freely(plan, source, machine, shards))
     settled = plan.how.threads is not None or plan.how.reproducible or shards.world.size > 1
     if machine.device.type != "cpu" or settled or machine.threads == 1:
@@ -106,10 +106,18 @@ def choose_threads(plan: Plan, source: Source, machine: Machine, shards: Shards 
     return replace(machine, threads=1), one
 
 
-def freely(plan: Plan, source: Source, machine: Machine, shards: Shards) -> float:
-    """Seconds of a round in one shard per process, with one thread or its share of the cores, whichever is faster."""
+def freely(plan: Plan, source: Source, machine: Machine, shards: Shards) -> float | None:
+    """Seconds of a round in one shard per process, with one thread or its share of the cores, whichever is faster.
+
+    None where a GPU has no memory for that.
+    """
     whole = Shards(shards.world.size, shards.world, shards.together)
-    paces = [trial(plan, source, machine, 0.3, whole).seconds_per_round]
+    try:
+        paces = [trial(plan, source, machine, 0.3, whole).seconds_per_round]
+    except torch.OutOfMemoryError:
+        if shards.world.size > 1:  # others may have had enough, and wait
+            raise
+        return None
     if machine.device.type == "cpu" and plan.how.threads is None:
         torch.set_num_threads(cores_each())
         paces.append(trial(plan, source, machine, 0.3, whole).seconds_per_round)

@@ -12,8 +12,9 @@ from sparring.nn.translate import NORMS, Kept, PatchCritic, Pool, Translator, UN
 @pytest.mark.parametrize("size", [(16, 16), (28, 28), (64, 48)])
 def test_networks_keep_the_size_and_the_range(size: tuple[int, int]) -> None:
     x = torch.randn(2, 3, *size)
-    fine = UNet((3, *size), (1, *size), 8, fine=True)
-    for network in (Translator((3, *size), (1, *size), 8, 2), UNet((3, *size), (1, *size), 8), fine):
+    fine, resized = UNet((3, *size), (1, *size), 8, fine=True), Translator((3, *size), (1, *size), 8, 2, resize=True)
+    assert not any(isinstance(layer, torch.nn.ConvTranspose2d) for layer in resized.modules())
+    for network in (Translator((3, *size), (1, *size), 8, 2), UNet((3, *size), (1, *size), 8), fine, resized):
         made = network(x).detach()
         assert made.shape == (2, 1, *size)
         assert float(made.abs().max()) <= 1

@@ -151,7 +151,7 @@ def build(config: Config, about: About) -> Game:
     optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
     if not config.adversarial:
         return translation(config, {"generator": generator}, [Player("generator", pair.distance_loss, optimizers[0])])
-    begin = round(config.begin * config.rounds)
+    begin = min(round(config.begin * config.rounds), config.rounds - 1)  # it joins, however few rounds there are
     alone = [Player("distance", pair.distance_loss, optimizers[0], stop=begin)] if begin else []
     duel = [
         Player("discriminator", pair.critic_loss, optimizers[1], start=begin),
