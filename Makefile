@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
-.PHONY: demo test check format clean
+.PHONY: demo test check docs format clean
 
 demo: $(STAMP)            ## train on real handwritten digits, judge the result, write a report
 	$(BIN)/sparring train cdcgan --data digits --name demo
@@ -17,6 +17,9 @@ check: $(STAMP)           ## lint, format and types, as pre-commit and CI run th
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(STAMP)            ## the documentation as a site, in site/index.html; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -30,4 +33,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site

@@ -208,7 +208,6 @@ def _xlogx(u: Tensor) -> Tensor:
     return torch.xlogy(u, u)
 
 
-# Nowozin et al. 2016, tables 1, 2 and 6; the names are theirs. P is the data, Q the generator.
 DIVERGENCES: Mapping[str, Divergence] = {
     "total-variation": Divergence(
         lambda u: 0.5 * (u - 1).abs(), lambda v: 0.5 * torch.tanh(v), lambda v: 0.5 * torch.tanh(v)
@@ -236,6 +235,7 @@ DIVERGENCES: Mapping[str, Divergence] = {
     # the same less log 4: the value of Goodfellow's game
     "gan": Divergence(lambda u: _xlogx(u) - (u + 1) * torch.log(u + 1), logsigmoid, softplus),
 }
+"""Nowozin et al. 2016, tables 1, 2 and 6; the names are theirs. P is the data, Q the generator."""
 
 OBJECTIVES: Mapping[str, Objective] = {
     "non-saturating": non_saturating,
@@ -248,3 +248,4 @@ OBJECTIVES: Mapping[str, Objective] = {
     **{name: divergence.objective() for name, divergence in DIVERGENCES.items()},
     **{f"{name}-alternative": divergence.objective(True) for name, divergence in DIVERGENCES.items()},
 }
+"""By the names of `--objective`; an `-alternative` raises E_Q[T], which does not saturate."""

@@ -7,7 +7,7 @@ the other half: `sparring prove doctor`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from sparring.doctor.record import Change, Finding, Record, Series
 
@@ -21,11 +21,15 @@ WARM_UP, EARLIEST = 0.15, 50
 """Share of a run in which everything is still bad, and no sickness."""
 
 
-def diagnose(record: Record) -> list[Finding]:
-    """All findings, the gravest first; a graver one hides those that it explains."""
+def diagnose(record: Record, checks: Mapping[str, tuple[Check, Sequence[str]]] | None = None) -> list[Finding]:
+    """All findings, the gravest first; a graver one hides those that it explains.
+
+    `checks`: name -> (check, what it explains), in that order; none is `CHECKS`, to which your own can be added:
+    `diagnose(record, CHECKS | {"mine": (mine, ())})`.
+    """
     found: list[Finding] = []
     hidden: set[str] = set()
-    for check, explains in CHECKS.values():
+    for check, explains in (CHECKS if checks is None else checks).values():
         finding = check(record)
         if finding is not None and finding.kind not in hidden:
             found.append(finding)

@@ -1,10 +1,10 @@
 """Deep convolutional GAN. Radford, Metz and Chintala 2016.
 
-    sparring train dcgan --data mnist                          tuned, for any size and number of channels
+    sparring train dcgan --data mnist                              tuned, for any size and number of channels
     sparring train dcgan --data my_pictures --size 64
-    sparring train dcgan --data mnist --preset classic         the Keras tutorials' 28x28 networks
-    sparring train dcgan --data my_pictures --preset classic64 the TensorFlow tutorial's 64x64x3 networks
-    sparring train dcgan --data my_pictures --preset radford   the paper's own
+    sparring train dcgan --data mnist --preset classic             the Keras tutorials' 28x28 networks
+    sparring train dcgan --data my_pictures --preset classic64     the TensorFlow tutorial's 64x64x3 networks
+    sparring train dcgan --data my_pictures --preset radford       the paper's own
 
 `tuned`: hinge loss, spectral norm instead of batch norm in D, Adam with beta1 0 and rates decaying linearly over
 the last 60 %, averaged weights, and self-conditioning: clusters of the pictures serve as labels that need no
