@@ -108,8 +108,8 @@ def kmeans(data: Tensor, clusters: int, seed: int = 0, iterations: int = 30) -> 
     centres = spread(data, clusters, generator)
     labels = torch.empty(0, dtype=torch.int64)
     for _ in range(iterations):
-        distances = centres.square().sum(1) - 2 * data @ centres.T  # the samples' own squares do not matter
-        labels = distances.argmin(1)
+        # the samples' own squares do not matter
+        labels = torch.addmm(centres.square().sum(1), data, centres.T, alpha=-2).argmin(1)
         counts = torch.bincount(labels, minlength=clusters)
         sums = torch.zeros_like(centres).index_add_(0, labels, data)
         moved = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centres)
