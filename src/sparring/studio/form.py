@@ -146,7 +146,7 @@ def arguments(given: Mapping[str, Any], settings: Mapping[str, Setting]) -> list
         elif entry.kind == "several":
             if any(word.startswith("-") for word in text.split()):
                 raise UserError(f"{name}: '{text}' must be words without dashes before them")
-            words += [f"--{name}", *text.split()]
+            words += [f"--{name}", *text.split()] if text or entry.default else []
         else:
             words.append(f"--{name}={text}" if text or not entry.empty else f"--{name}=None")
     return words
