@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from sparring.config import UserError
 from sparring.flags import command, positional, text
+from sparring.hosts import listening, loopback
 
 
 def studio(arguments: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ def serve(runs: Path, data: Path, uploads: Path | None, host: str, port: int, br
         import uvicorn
 
         from sparring.studio.app import Settings, app
-        from sparring.studio.guard import address, loopback
+        from sparring.studio.guard import address
     except ImportError as error:
         raise UserError(f"sparring studio needs {error.name}: pip install 'sparring[studio]'") from None
     console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -57,9 +57,9 @@ def serve(runs: Path, data: Path, uploads: Path | None, host: str, port: int, br
         raise UserError(f"data={data} is not a folder")
     if runs.exists() and not runs.is_dir():
         raise UserError(f"runs={runs} is not a folder")
-    listening = bound(host, port)
+    at = listening(host, port)
     kept = (uploads.expanduser() if uploads else runs.parent / "uploads").resolve()
-    settings = Settings(runs, data, kept, host, listening.getsockname()[1])
+    settings = Settings(runs, data, kept, host, at.getsockname()[1])
     opened = address(host, settings.port, settings.token)
     if not loopback(host):
         console.print(
@@ -77,25 +77,6 @@ def serve(runs: Path, data: Path, uploads: Path | None, host: str, port: int, br
     )
     config.timeout_graceful_shutdown = 2  # pages keep asking; they need not be waited for
     try:
-        uvicorn.Server(config).run([listening])
+        uvicorn.Server(config).run([at])
     finally:
-        listening.close()
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens there. `UserError` where that cannot be."""
-    if not 0 <= port < 65536:
-        raise UserError(f"port={port} must be from 0 to 65535; try --port 0 for a free one")
-    made: socket.socket | None = None
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(where)
-        made.listen(128)  # who comes before all is ready waits
-    except OSError as error:
-        if made is not None:
-            made.close()
-        reason = error.strerror or error
-        raise UserError(f"host={host}, port={port}: {reason}; try --port 0 for a free one") from None
-    return made
+        at.close()

@@ -18,9 +18,10 @@ from starlette.websockets import WebSocketDisconnect
 from tests.studio.test_studio_runs import TOKEN, client_of, losses, written
 
 from sparring.cli import main
+from sparring.hosts import loopback
 from sparring.studio import guard, steer
 from sparring.studio.app import Settings, app
-from sparring.studio.guard import Guard, Refused, address, child, loopback, within
+from sparring.studio.guard import Guard, Refused, address, child, within
 from sparring.studio.jobs import Jobs
 
 HERE = "http://127.0.0.1:7860"

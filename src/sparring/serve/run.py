@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sparring.config import UserError
+from sparring.hosts import listening
 from sparring.trained import Run
 
 if TYPE_CHECKING:
@@ -47,21 +48,6 @@ def warm(served: Served) -> None:
     if "samples" in served.offers and not served.about.caption:
         with torch.random.fork_rng():
             served.generate(served.rows(1, 0, {}))
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """A socket at this address; port 0 is any that is free. `UserError` where there can be none."""
-    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(kind, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, port))
-        found.listen(128)  # before the address is told, so that nobody comes too early
-    except (OSError, OverflowError) as error:
-        found.close()
-        told = getattr(error, "strerror", None) or error
-        raise UserError(f"host={host} port={port}: {told}; choose another --port, or 0 for any") from None
-    return found
 
 
 def forever(app: Starlette, at: socket.socket, ready: Callable[[], None]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from sparring import __version__
 from sparring.config import UserError
+from sparring.hosts import loopback
 from sparring.serve import wire
 from sparring.serve.asked import LONGEST, Parameter, Refused, read, refused
 from sparring.serve.desk import Desk
@@ -287,14 +287,6 @@ _SAMPLES = {**_object(kind=_TEXT, shape=_SHAPE, samples={"type": "array"})}
 _CLASSES = _object(
     probabilities={"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1.000001}}
 )
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach a service there."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def application(

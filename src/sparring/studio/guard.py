@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlencode
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sparring.hosts import loopback
+
 BODY = 1_000_000
 """Bytes of a request, at most, where a route says nothing else."""
 LONGEST_NAME = 200
@@ -163,15 +165,6 @@ class Guard:
             b"cross-origin-resource-policy": b"same-origin",
             b"cache-control": b"no-store",
         }
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach a server there."""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 def address(host: str, port: int, token: str) -> str:
