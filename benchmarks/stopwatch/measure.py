@@ -270,6 +270,14 @@ def said(name: str, found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def flags_of(effort: Effort) -> str:
+    """The words of the command line that made it so."""
+    plain = QUICK if effort.quick else Effort()
+    pairs = f" --pairs {effort.pairs}" if effort.pairs != plain.pairs else ""
+    cases = f" --cases {' '.join(effort.cases)}" if tuple(effort.cases) != tuple(plain.cases) else ""
+    return " --quick" * effort.quick + pairs + cases
+
+
 def run(mode: str, effort: Effort, into: Path) -> Path:
     """Measure, and write `<into>/<mode>.json` with the machine, the date and the command."""
     print(mode, flush=True)
@@ -279,7 +287,7 @@ def run(mode: str, effort: Effort, into: Path) -> Path:
     found = MODES[mode](effort)
     written = {
         "mode": mode,
-        "command": f"python benchmarks/speed.py {mode}" + " --quick" * effort.quick,
+        "command": f"python benchmarks/speed.py {mode}{flags_of(effort)}",
         "date": time.strftime("%Y-%m-%d"),
         "machine": child("environment") | {"cores": os.cpu_count(), "python": sys.version.split()[0]},
         "sparring": importlib.metadata.version("sparring"),
