@@ -44,6 +44,24 @@ def test_tensorboard_holds_what_the_run_has_written_down(tmp_path: Path) -> None
     assert ("doctor/text_summary" in found.Tags()["tensors"]) == bool(findings)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_curve_of_tensorboard_does_not_double_back(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="pip install tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for begin, value in ((None, 1.0), (2, 2.0)):  # rounds 1 to 5, then from round 2 on again
+        sinks = Sinks(["tensorboard"], tmp_path, {}, pytest.fail)
+        if begin is not None:
+            sinks.event({"event": "resume", "round": begin})
+        for number in range((begin or 0) + 1, 5 if begin else 6):
+            sinks.event({"event": "losses", "round": number, "values": {"x": value}})
+        sinks.close()
+    found = EventAccumulator(str(tmp_path / "tensorboard"))
+    found.Reload()
+    told = [(scalar.step, scalar.value) for scalar in found.Scalars("losses/x")]
+    assert told == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
+
+
 class Listening:
     """Stands in for trackio and wandb, neither of which is here: takes the calls that their documentation names."""
 

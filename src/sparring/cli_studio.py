@@ -60,7 +60,7 @@ def serve(runs: Path, data: Path, uploads: Path | None, host: str, port: int, br
     at = listening(host, port)
     kept = (uploads.expanduser() if uploads else runs.parent / "uploads").resolve()
     settings = Settings(runs, data, kept, host, at.getsockname()[1])
-    opened = address(host, settings.port, settings.token)
+    opened = address(host, settings.port, token=settings.token)
     if not loopback(host):
         console.print(
             f"host={host}: other machines are let in. Whoever has the address below can read these runs and start "
@@ -71,7 +71,7 @@ def serve(runs: Path, data: Path, uploads: Path | None, host: str, port: int, br
     if browser:
         import webbrowser
 
-        webbrowser.open(opened)
+        webbrowser.open(address(host, settings.port, ticket=settings.ticket))
     config = uvicorn.Config(
         app(settings), log_level="warning", access_log=False, server_header=False, ws_max_size=2**20
     )

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from sparring.schedules import Number, at, falling
+
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
+
+
+def plainly(kind: type[Kind]) -> type[Kind]:
+    """The same optimizer, whose methods say nothing to torch's compiler.
+
+    They do nothing with it where nothing is compiled, but import it, which takes longer than a first round.
+    """
+    names = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods)
+
+
+_Adam, _SGD = plainly(torch.optim.Adam), plainly(torch.optim.SGD)
 
 
 @dataclass(frozen=True)
@@ -26,7 +44,7 @@ class Adam:
 
     def over(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
         """The optimizer of these parameters, in the fused form, with the numbers of the first round."""
-        return torch.optim.Adam(parameters, at(self.lr, 0), self._betas(0), self.eps, fused=True)
+        return _Adam(parameters, at(self.lr, 0), self._betas(0), self.eps, fused=True)
 
     def steer(self, optimizer: torch.optim.Optimizer, progress: float, scale: float = 1.0) -> None:
         """Give the optimizer the numbers of this progress in [0, 1], the learning rate times `scale`."""
@@ -64,6 +82,5 @@ class SGD:
 
     def over(self, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
         """The optimizer of these parameters."""
-        return torch.optim.SGD(
-            parameters, self.lr, self.momentum, weight_decay=self.weight_decay, nesterov=True, fused=True
-        )
+        more = {"momentum": self.momentum, "weight_decay": self.weight_decay, "nesterov": True, "fused": True}
+        return _SGD(parameters, self.lr, **more)

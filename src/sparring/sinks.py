@@ -34,6 +34,10 @@ class Sink(Protocol):
         """A sentence."""
         ...
 
+    def resumed(self, step: int) -> None:
+        """The run goes on from here: what was told of later rounds no longer holds."""
+        ...
+
     def close(self) -> None:
         """No more."""
         ...
@@ -43,9 +47,13 @@ class TensorBoard:
     """Files in the run's folder `tensorboard`: `tensorboard --logdir runs`."""
 
     def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
+        self._folder = str(run / "tensorboard")
+        self._writer = self._opened(None)
+
+    def _opened(self, purged_from: int | None) -> Any:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(run / "tensorboard"), max_queue=200, flush_secs=15)
+        return SummaryWriter(self._folder, max_queue=200, flush_secs=15, purge_step=purged_from)
 
     def numbers(self, values: Mapping[str, float], step: int) -> None:
         """A scalar each."""
@@ -63,6 +71,11 @@ class TensorBoard:
     def text(self, name: str, words: str, step: int) -> None:
         """As it is."""
         self._writer.add_text(name, words, step)
+
+    def resumed(self, step: int) -> None:
+        """Later points are left out of its curves, which would else double back."""
+        self._writer.close()
+        self._writer = self._opened(step + 1)
 
     def close(self) -> None:
         """Everything on disk."""
@@ -86,6 +99,9 @@ class Tracked:
     def text(self, name: str, words: str, step: int) -> None:
         """As a value."""
         self._run.log({name: words}, step=step)
+
+    def resumed(self, step: int) -> None:
+        """Neither takes back what it was told."""
 
     def close(self) -> None:
         """Everything sent."""
@@ -156,6 +172,8 @@ class Sinks:
             sink.picture("samples", self.run / event["file"], step)
         elif kind == "samples":
             sink.text("samples", (self.run / event["file"]).read_text(encoding="utf-8"), step)
+        elif kind == "resume":
+            sink.resumed(step)
         elif kind == "finding":
             words = f"{event.get('kind')}, since round {step}: {event.get('what')}. Try: {event.get('remedy')}"
             sink.text("doctor", words, max(step, self.step))  # it began earlier than it was found

@@ -228,15 +228,37 @@ def test_uploads_paths_and_runs_that_are_none(client: httpx.Client) -> None:
     assert client.get("/api/explore/digits/explore/facts", headers={"authorization": ""}).status_code == 401
 
 
+def test_a_model_that_is_at_work_is_not_closed_to_make_room(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparring.studio import explore
+    from sparring.studio.guard import Refused
+
+    monkeypatch.setattr(explore, "MOST", 1)
+    (runs / "other").symlink_to(runs / "digits")
+
+    async def through() -> None:
+        workers = explore.Workers()
+        async with workers.of("digits", runs / "digits") as worker:
+            with pytest.raises(Refused, match="at work"):
+                async with workers.of("other", runs / "other"):
+                    pass
+            assert worker.answers
+        async with workers.of("other", runs / "other"):
+            assert not worker.alive
+        await workers.close()
+
+    asyncio.run(through())
+
+
 def test_a_model_s_process_answers_nobody_else_and_ends_with_the_studio(runs: Path) -> None:
     from sparring.studio.explore import Workers
     from sparring.studio.guard import Refused
 
     async def through() -> None:
         workers = Workers()
-        worker = await workers.of("digits", runs / "digits")
-        async with workers._one_at_a_time:  # another is being opened: this one answers all the same
-            assert await asyncio.wait_for(workers.of("digits", runs / "digits"), 5) is worker
+        async with workers.of("digits", runs / "digits") as worker:
+            pass
+        async with workers._one_at_a_time, asyncio.timeout(5), workers.of("digits", runs / "digits") as again:
+            assert again is worker  # though another is being opened
         alone = httpx.get(f"http://127.0.0.1:{worker.port}/about")
         assert alone.status_code == 403
         assert worker.ask("GET", "/about", b"", "").status_code == 200

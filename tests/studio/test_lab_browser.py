@@ -142,13 +142,14 @@ def test_everything_has_its_words_in_both_languages(served: Served, browser: Any
         keys = [
             *(f"lab.objective.{name}" for name in OBJECTIVES), *(f"lab.set.{name}" for name in OFFERED),
             *(f"lab.data.{name}" for name in [*SETS, DRAWN]), *(f"lab.sick.{name}" for name in SICK),
-            *(f"lab.kind.{kind}" for kind in CHECKS if kind != "classes missing"),
+            *(f"finding.{kind}" for kind in CHECKS if kind != "classes missing"),
             *(f"tour.{n}.{part}" for n in range(1, STEPS + 1) for part in ("title", "text", "try", "act1", "see")),
         ]  # fmt: skip
         found = page.evaluate(
             """async (keys) => {
               const words = await import("/static/strings.js");
               await import("/static/lab_words.js");
+              await import("/static/findings.js");
               await import("/static/tour_words.js");
               const missing = [];
               for (const name of ["en", "zh"]) {

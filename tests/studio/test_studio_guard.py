@@ -113,7 +113,7 @@ def test_paths_are_resolved_before_they_are_used(place: Path, path: str) -> None
         ({"Authorization": f"Bearer {TOKEN}", "Host": "evil.example"}, 403),
         ({"Authorization": f"Bearer {TOKEN}", "Host": "evil.example:7860"}, 403),
         ({"Authorization": f"Bearer {TOKEN}", "Host": "127.0.0.1.evil.example:7860"}, 403),
-        ({"Authorization": f"Bearer {TOKEN}", "Host": "127.0.0.1:80"}, 403),
+        ({"Authorization": f"Bearer {TOKEN}", "Host": "127.0.0.1:9000"}, 200),  # the end of a tunnel
         ({"Authorization": f"Bearer {TOKEN}", "Host": "192.168.0.1:7860"}, 403),
         ({"Authorization": f"Bearer {TOKEN}", "Host": ""}, 403),
         ({"Authorization": f"Bearer {TOKEN}", "Host": "localhost:7860"}, 200),
@@ -166,6 +166,15 @@ def test_the_token_leaves_the_address_for_a_cookie(client: TestClient) -> None:
     page = client.get("/").text
     assert "<script>" not in page  # none that stands in the page itself
     assert "style=" not in page
+
+
+def test_the_browser_is_handed_a_ticket_that_is_good_once(place: Path) -> None:
+    settings = Settings(place / "runs", place / "data", place / "uploads", token=TOKEN)
+    for given, statuses in (("wrong", [401, 401]), ("", [401, 401]), (settings.ticket, [200, 401])):
+        with TestClient(app(settings), HERE) as client:
+            for status in statuses:
+                assert client.get("/", params={"ticket": given}).status_code == status
+                client.cookies.clear()
 
 
 def test_a_socket_needs_all_of_that_too() -> None:
@@ -326,6 +335,27 @@ def test_odd_questions_are_refused_before_anyone_is_asked(client: TestClient, te
     for path in ("/api/check", "/api/start"):
         answer = client.post(path, content=text, headers={"content-type": "application/json"})
         assert answer.status_code == 400, answer.text
+
+
+def test_a_start_that_failed_can_be_dismissed(client: TestClient, place: Path) -> None:
+    jobs: Jobs = client.app.state.jobs  # type: ignore[attr-defined]
+    job = jobs.start("bad", ["train", "nothing", f"--runs={place / 'runs'}"])
+    assert client.delete("/api/starts/bad").status_code == 409  # while it is at work
+    job.process.wait()
+    assert [told["name"] for told in client.get("/api/runs").json()["jobs"]] == ["bad"]
+    assert [client.delete("/api/starts/bad").status_code for _ in range(2)] == [200, 404]
+    assert client.get("/api/runs").json()["jobs"] == []
+
+
+def test_an_upload_that_was_cut_short_does_not_block_its_name(client: TestClient, place: Path) -> None:
+    def put(name: str, content: bytes) -> int:
+        return client.put(f"/api/uploads/set-1/{name}", content=content).status_code
+
+    assert [put("a.png", b"none"), put("a.png", picture()), put("a.png", picture())] == [415, 200, 409]
+    (place / "uploads" / "set-1" / ".a1b2.part").write_bytes(b"left by a power cut")
+    assert put("b.png", picture()) == 200
+    tallies = client.app.state.tallies  # type: ignore[attr-defined]
+    assert [(tally.files, tally.bytes) for tally in tallies.values()] == [(2, 2 * len(picture()))]
 
 
 def test_names_and_values_that_the_system_cannot_bear_are_told(client: TestClient, place: Path) -> None:

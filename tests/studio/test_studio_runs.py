@@ -1,7 +1,9 @@
 """Reading run folders: quick where there are many, whole where they are live, and safe where they are forged."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -260,3 +262,17 @@ def test_names_that_are_no_text_hide_nothing_else(client: TestClient, tmp_path: 
     assert client.get("/api/runs").json()["names"] == ["good"]
     assert [model["name"] for model in client.get("/api/explore").json()["models"]] == ["good"]
     assert [entry["name"] for entry in client.get("/api/data?path=runs").json()["folders"]] == ["good"]
+
+
+def test_every_finding_has_a_name_and_a_meaning_in_both_languages() -> None:
+    import sparring
+
+    package, kinds = Path(sparring.__file__).parent, set[str]()
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+                kinds |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+    words = (package / "studio" / "static" / "findings.js").read_text("utf-8")
+    told = re.findall(r'^  "([^"]+)": \[".+", ".+", ".+", ".+"\],$', words, re.MULTILINE)
+    assert len(kinds) > 30
+    assert kinds <= set(told)

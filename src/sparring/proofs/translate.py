@@ -22,8 +22,10 @@ from sparring.runs import How
 
 SIZE = "16"
 NETWORKS: Mapping[str, Any] = {"width": 16, "blocks": 2, "critic_width": 16, "critic_layers": 2, "batch": 64}
+LONGER = "cyclegan, longer"
 CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "cyclegan": ("cyclegan", {"rounds": 330}),
+    LONGER: ("cyclegan", {"rounds": 1500, "identity": 5.0, "skip": True, "augment": {"shift": 1}}),
     "cyclegan, no pool": ("cyclegan", {"rounds": 330, "pool": 0}),
     "discogan": ("cyclegan", {"rounds": 330, "preset": "discogan"}),
     "dualgan": ("cyclegan", {"rounds": 330, "preset": "dualgan"}),
@@ -34,7 +36,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "stargan": ("stargan", {"rounds": 400}),
 }
-"""(recipe, settings): rounds that take about a minute."""
+"""(recipe, settings): rounds that take about a minute, but for the longer one."""
 OTHERS = ("cut", "cut, without its contrast: the adversary alone", "stargan")
 LEAST = (0.95, 0.94)
 LEAST_OF_HANDS = 0.75
@@ -78,7 +80,7 @@ def unpaired(seeds: int, effort: Effort) -> Result:
     by = (reader(view, train["label"], about) for view in (train["image"], inverted(train["image"])))
     sets = Domains({"data": "mnist", "source": "inverted"}, x, labels, inverted(x), labels, *by)
     claims = floors(sets, LEAST)
-    for name in CASES:
+    for name in [name for name in CASES if name != LONGER]:
         claims += case(name, sets, seeds, effort, LEAST if name == "cyclegan" else None)
     text = (
         "16x16 pictures; translators of 47,000 and critics of 28,000 weights; about a minute of training for each. "
@@ -98,11 +100,12 @@ def hands(seeds: int, effort: Effort) -> Result:
     settings = {"data": "mnist", "source": "digits"}
     sets = Domains(settings, seen["image"], seen["label"], other["image"], other["label"], *by)
     least = (LEAST_OF_HANDS, LEAST_OF_HANDS)
-    claims = [*floors(sets, least), *case("cyclegan", sets, seeds, effort, least)]
-    claims += [claim for name in OTHERS for claim in case(name, sets, seeds, effort, None)]
+    claims = [*floors(sets, least), *case(LONGER, sets, seeds, effort, least)]
+    claims += [claim for name in ("cyclegan", *OTHERS) for claim in case(name, sets, seeds, effort, None)]
     text = (
         "16x16 pictures: MNIST, and the 1,797 digits of UCI, which have 8x8. As above; the sources are all of UCI's, "
-        "of which nine tenths were seen in training, without labels and without pairs."
+        "of which nine tenths were seen in training, without labels and without pairs. The longer training has 1,500 "
+        "rounds, translators that add to what they are given, an identity term of 5, and shifts of a pixel."
     )
     return of_claims("hands", 211, "Translation without pairs: digits of two collections", text, claims)
 

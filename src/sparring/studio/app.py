@@ -48,6 +48,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    ticket: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    """Stands once for the token, in the address that is handed to the browser: everybody may see its command line."""
 
 
 def parts() -> list[ModuleType]:
@@ -73,7 +75,8 @@ def app(settings: Settings) -> Starlette:
     routes: list[BaseRoute] = [Route("/", index), Route("/api/studio", about), Route("/static/{name}", static)]
     for part in found:
         routes += part.routes
-    guard = Middleware(Guard, token=settings.token, host=settings.host, port=settings.port, limits=limits)
+    who = {"token": settings.token, "host": settings.host, "port": settings.port, "ticket": settings.ticket}
+    guard = Middleware(Guard, **who, limits=limits)
     handlers: Any = {Refused: _refused, HTTPException: _http, UserError: _user, Exception: _broken}
     made = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan)
     made.state.settings, made.state.jobs = settings, Jobs(settings.runs, settings.data)

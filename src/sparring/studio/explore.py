@@ -42,6 +42,8 @@ class Worker:
 
     def __init__(self, run: Path) -> None:
         self.run, self.token, self.asked = run, secrets.token_urlsafe(32), time.monotonic()
+        self.users = 0
+        """Requests that want it just now."""
         self.process: asyncio.subprocess.Process | None = None
         self.port = 0
 
@@ -92,11 +94,13 @@ class Worker:
         try:
             connection.request(method, path, body or None, headers)
             answer = connection.getresponse()
-            data = answer.read(LONGEST)
+            data = answer.read(LONGEST + 1)
         except (OSError, http.client.HTTPException) as error:
             raise Refused(502, f"the model does not answer ({error}); open it again") from None
         finally:
             connection.close()
+        if len(data) > LONGEST:
+            raise Refused(502, f"the answer is larger than {LONGEST >> 20} MB; ask for fewer or smaller pictures")
         passed = {name: value for name in ("Retry-After",) if (value := answer.getheader(name))}
         return Response(data, answer.status, passed, media_type=answer.getheader("content-type"))
 
@@ -108,23 +112,36 @@ class Workers:
         self.open: dict[str, Worker] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    async def of(self, name: str, run: Path) -> Worker:
-        """The run's, started where it is not there yet."""
-        if (ready := self.open.get(name)) is not None and ready.answers:
-            return ready  # one that is open does not wait for another that is being opened
-        async with self._one_at_a_time:
-            found = self.open.get(name)
-            if found is not None and found.answers:
-                return found
-            while len(self.open) >= MOST:
-                await self.drop(min(self.open, key=lambda other: self.open[other].asked))
-            self.open[name] = found = Worker(run)
-            try:
-                await found.open()
-            except BaseException:
-                await self.drop(name)
-                raise
+    @contextlib.asynccontextmanager
+    async def of(self, name: str, run: Path) -> AsyncIterator[Worker]:
+        """The run's, started where it is not there yet; it is not closed to make room within the block."""
+        ready = self.open.get(name)
+        if ready is None or not ready.answers:  # one that is open does not wait for another that is being opened
+            async with self._one_at_a_time:
+                ready = await self._opened(name, run)
+        ready.users += 1
+        try:
+            yield ready
+        finally:
+            ready.users -= 1
+
+    async def _opened(self, name: str, run: Path) -> Worker:
+        found = self.open.get(name)
+        if found is not None and found.answers:
             return found
+        await self.drop(name)  # one that has died
+        while len(self.open) >= MOST:
+            idle = [other for other, worker in self.open.items() if not worker.users]
+            if not idle:
+                raise Refused(429, f"{MOST} models are at work; wait for their answers, or close one")
+            await self.drop(min(idle, key=lambda other: self.open[other].asked))
+        self.open[name] = found = Worker(run)
+        try:
+            await found.open()
+        except BaseException:
+            await self.drop(name)
+            raise
+        return found
 
     async def drop(self, name: str) -> None:
         """Close one, where it is open."""
@@ -173,10 +190,11 @@ async def passed(request: Request) -> Response:
     if not PATHS.fullmatch(path):
         raise Refused(404, "a model has nothing at this address")
     body = await request.body()
-    worker = await request.app.state.workers.of(name, run)
     query = f"?{request.url.query}" if request.url.query else ""
     kind = request.headers.get("content-type", "")
-    return await run_in_threadpool(worker.ask, request.method, f"/{path}{query}", body, kind)
+    workers: Workers = request.app.state.workers
+    async with workers.of(name, run) as worker:
+        return await run_in_threadpool(worker.ask, request.method, f"/{path}{query}", body, kind)
 
 
 async def closed(request: Request) -> Response:

@@ -71,8 +71,10 @@ def sayable(name: str) -> bool:
 class Guard:
     """ASGI middleware around everything. `limits`: bytes of a body, by the beginning of the path."""
 
-    def __init__(self, app: ASGIApp, token: str, host: str, port: int, limits: Mapping[str, int]) -> None:
-        self.app, self.token, self.host, self.port, self.limits = app, token, host, port, limits
+    def __init__(
+        self, app: ASGIApp, token: str, host: str, port: int, limits: Mapping[str, int], ticket: str = ""
+    ) -> None:
+        self.app, self.token, self.host, self.limits, self.ticket = app, token, host, limits, ticket
         self.cookie = f"sparring_{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,9 +106,10 @@ class Guard:
             navigates = headers.get("sec-fetch-mode") == "navigate" and method in SAFE and scope["path"] == "/"
             if not navigates:  # a link to the studio may be followed; nothing else may come from elsewhere
                 return Refused(403, "requests from other pages are refused").response()
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if method in SAFE and scope["path"] == "/" and given:
-            return self._welcome() if self._right(given) else _locked(scope)
+        asked = parse_qs(scope["query_string"].decode("latin-1"))
+        given, ticket = asked.get("token", [""])[0], asked.get("ticket", [""])[0]
+        if method in SAFE and scope["path"] == "/" and (given or ticket):
+            return self._welcome() if self._right(given) or self._redeemed(ticket) else _locked(scope)
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         if self._right(bearer):
             return None
@@ -118,6 +121,11 @@ class Guard:
 
     def _right(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+
+    def _redeemed(self, given: str) -> bool:
+        right = bool(self.ticket) and hmac.compare_digest(given.encode("utf-8", "replace"), self.ticket.encode())
+        self.ticket = "" if right else self.ticket  # once
+        return right
 
     def _welcome(self) -> Response:
         """The token moves from the address, where it would be seen and kept, into a cookie.
@@ -133,10 +141,8 @@ class Guard:
 
     def _here(self, host: str) -> bool:
         """A name that only this machine can have: a page elsewhere may let its own name point here (rebinding)."""
-        name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "80")
+        name = host.rpartition(":")[0] if not host.endswith("]") else host  # any port: a tunnel may end at another
         name = (name or host).strip("[]").lower()
-        if port.isdigit() and name != host and int(port) != self.port:
-            return False
         if name in ("127.0.0.1", "localhost", "::1", self.host.lower()):
             return True
         if loopback(self.host):
@@ -167,10 +173,10 @@ class Guard:
         }
 
 
-def address(host: str, port: int, token: str) -> str:
-    """What is opened in the browser."""
+def address(host: str, port: int, **key: str) -> str:
+    """What is opened in the browser; the key is a token or a ticket."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}/?{urlencode({'token': token})}"
+    return f"http://{shown}:{port}/?{urlencode(key)}"
 
 
 def _cookie(headers: Mapping[str, str], name: str) -> str:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,13 @@ class Jobs:
     runs: Path
     where: Path
     """The folder that commands are given in: data are named from there."""
-    kept: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="sparring-studio-")))
     found: dict[str, Job] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def kept(self) -> Path:
+        """A folder for what they say; made with the first."""
+        return Path(tempfile.mkdtemp(prefix="sparring-studio-"))
 
     def start(self, name: str, arguments: Sequence[str]) -> Job:
         """A command of `sparring` as a process of its own. `Refused` (429) while many are at work."""
@@ -99,8 +104,17 @@ class Jobs:
 
     def close(self) -> None:
         """Forget what they said, unless one of them goes on, and may say more."""
-        if not any(job.alive for job in self.found.values()):
+        if self.found and not any(job.alive for job in self.found.values()):
             shutil.rmtree(self.kept, ignore_errors=True)
+
+    def dismiss(self, name: str) -> None:
+        """Forget one that has ended. `Refused` (404, 409)."""
+        with self.lock:
+            if name not in self.found:
+                raise Refused(404, f"'{name}' was not begun here")
+            if self.found[name].alive:
+                raise Refused(409, f"'{name}' is at work; stop it first")
+            del self.found[name]
 
     def alive(self, name: str) -> bool:
         """Whether a process of ours works under that name."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -118,7 +119,7 @@ class Form:
 @contextlib.asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     """The form's process ends with the studio; trainings go on."""
-    app.state.form = Form()
+    app.state.form, app.state.tallies = Form(), {}
     try:
         yield
     finally:
@@ -232,6 +233,12 @@ def resume(request: Request) -> Response:
     return JSONResponse({"name": run.name})
 
 
+def dismiss(request: Request) -> Response:
+    """Forget a training that never began, with what it said."""
+    request.app.state.jobs.dismiss(request.path_params["name"])
+    return JSONResponse({"dismissed": request.path_params["name"]})
+
+
 def browse(request: Request) -> Response:
     """Folders and files of data: {path, above, folders, files}; paths as `data` takes them."""
     settings: Settings = request.app.state.settings
@@ -271,6 +278,7 @@ async def new_set(request: Request) -> Response:
         path = settings.uploads / f"{stem}-{number}"
         try:
             path.mkdir(parents=True)
+            request.app.state.tallies[path] = Tally(0, 0)
             return JSONResponse({"set": path.name, "data": shown(path, settings)})
         except FileExistsError:
             number += 1
@@ -281,10 +289,11 @@ async def upload(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     folder = child(settings.uploads, request.path_params["set"])
     path = within(folder, clean(request.path_params["name"]))
-    room = await run_in_threadpool(space, folder)
     if path.exists():
         raise Refused(409, f"{path.name} is there already")
-    part = path.with_name(f".{path.name}.part")
+    tally = await run_in_threadpool(counted, request.app.state.tallies, folder)
+    room = space(folder, tally)
+    part = path.with_name(f".{secrets.token_hex(4)}.part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -298,12 +307,12 @@ async def upload(request: Request) -> Response:
                     raise Refused(413, "there is no room for more in this set")
                 await run_in_threadpool(file.write, piece)
         await run_in_threadpool(look, part, path)
-        part.rename(path)
+        os.link(part, path)  # unlike a renaming, never over a file that came in the meantime
+        tally.files, tally.bytes = tally.files + 1, tally.bytes + size
     except FileExistsError:
-        raise Refused(409, f"{path.name} is being uploaded already") from None
-    except BaseException:
+        raise Refused(409, f"{path.name} is there already") from None
+    finally:
         part.unlink(missing_ok=True)
-        raise
     return JSONResponse({"data": shown(path if path.suffix.lower() == ".zip" else folder, settings), "bytes": size})
 
 
@@ -315,12 +324,27 @@ def clean(name: str) -> str:
     return "/".join(words)
 
 
-def space(folder: Path) -> int:
+@dataclass
+class Tally:
+    """Of the files of a set."""
+
+    files: int
+    bytes: int
+
+
+def counted(tallies: dict[Path, Tally], folder: Path) -> Tally:
+    """What a set holds. It is walked once, not at each of its uploads."""
+    if folder not in tallies:
+        sizes = [entry.stat().st_size for entry in folder.rglob("*") if entry.is_file()]
+        tallies[folder] = Tally(len(sizes), sum(sizes))
+    return tallies[folder]
+
+
+def space(folder: Path, held: Tally) -> int:
     """Bytes that may still be added to a set."""
-    sizes = [entry.stat().st_size for entry in folder.rglob("*") if entry.is_file()]
-    if len(sizes) >= MOST_FILES:
+    if held.files >= MOST_FILES:
         raise Refused(413, f"a set holds {MOST_FILES:,} files at most; upload a zip instead")
-    return min(LARGEST_SET - sum(sizes), shutil.disk_usage(folder).free - SPARE)
+    return min(LARGEST_SET - held.bytes, shutil.disk_usage(folder).free - SPARE)
 
 
 def look(part: Path, path: Path) -> None:
@@ -332,18 +356,18 @@ def look(part: Path, path: Path) -> None:
     if path.suffix.lower().lstrip(".") not in endings:
         told = f"begins like a file of {', '.join(endings)}" if endings else "is no picture, sound or zip"
         raise Refused(415, f"{path.name} {told}")
-    if "zip" in endings and directory(part) > LARGEST_DIRECTORY:
+    if "zip" in endings and directory(part, path.name) > LARGEST_DIRECTORY:
         raise Refused(413, f"{path.name} has a table of contents that is too large")
 
 
-def directory(path: Path) -> int:
+def directory(path: Path, name: str) -> int:
     """Bytes of a zip's table of contents, from its last bytes. `Refused` (415) where it has none."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 66_000))
         tail = file.read()
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) < at + 22:
-        raise Refused(415, f"{path.name.removeprefix('.').removesuffix('.part')} is a torn zip: its end is missing")
+        raise Refused(415, f"{name} is a torn zip: its end is missing")
     size, wide = int.from_bytes(tail[at + 12 : at + 16], "little"), tail.rfind(b"PK\6\6")
     return int.from_bytes(tail[wide + 40 : wide + 48], "little") if wide >= 0 else size
 
@@ -356,7 +380,7 @@ async def inspect(request: Request) -> Response:
     data = allowed(str(values.get("data", "")), settings, "data")
     if not data or data.startswith("-"):
         raise Refused(400, "data: give a name, a folder or a zip", "data")
-    name = f".look-{len(jobs.found)}"
+    name = f".look-{secrets.token_hex(4)}"
     sheet = jobs.kept / f"{name}.png"
     words = [f"--{key}={values[key]}" for key in ("size", "color", "fit", "labels") if values.get(key)]
     if values.get("labels"):
@@ -402,6 +426,7 @@ routes: list[BaseRoute] = [
     Route("/api/runs/{name}/pause", pause, methods=["POST"]),
     Route("/api/runs/{name}/stop", stop, methods=["POST"]),
     Route("/api/runs/{name}/resume", resume, methods=["POST"]),
+    Route("/api/starts/{name}", dismiss, methods=["DELETE"]),
     Route("/api/data", browse),
     Route("/api/uploads", new_set, methods=["POST"]),
     Route("/api/uploads/{set}/{name:path}", upload, methods=["PUT"]),

@@ -1,6 +1,7 @@
 /* A lab on a page: the plane, what moves it, its curves, and the doctor. The lab page and every step of the tour have one. */
 
 import { el } from "./dom.js";
+import { meaning, named } from "./findings.js";
 import { Curves } from "./lab_curves.js";
 import { leave, take } from "./lab_link.js";
 import { LAYERS, Stage, felt } from "./lab_stage.js";
@@ -122,13 +123,12 @@ export class Bench {
     this.doctor.replaceChildren(...(said.length ? said : [el("p", { class: looks < 4 ? "soft" : "lab-well" }, quiet)]));
   }
 
-  /* The doctor's own sentence; in Chinese the name and the meaning of it before it. */
+  /* Its name and meaning, and the doctor's own sentence. */
   finding({ kind, since, what, remedy, cure }) {
-    const named = language() === "en" ? kind : t("lab.kind." + kind);
     const act = (anew, key, look) => el("button", { type: "button", class: look, "data-cure": anew ? "anew" : "on", onclick: () => this.cure(kind, anew) }, t(key));
     return el("article", { class: "lab-finding", "data-kind": kind },
-      el("h3", {}, named, el("small", {}, " " + t("lab.since", { round: since }))),
-      language() === "en" ? null : el("p", {}, t("lab.meaning." + kind)),
+      el("h3", {}, named(kind), el("small", {}, " " + t("lab.since", { round: since }))),
+      meaning(kind),
       el("p", { class: "lab-what", lang: "en" }, what[0].toUpperCase() + what.slice(1) + "."),
       el("p", { class: "fine", lang: "en" }, (language() === "en" ? "Try: " : "") + remedy + "."),
       cure.length ? el("p", { class: "lab-change" }, el("code", {}, cure.join("; "))) : null,

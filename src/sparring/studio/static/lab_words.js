@@ -120,30 +120,4 @@ for (const [name, [english, chinese]] of Object.entries(OBJECTIVES)) {
 /* An English help where the recipe has its own is not needed here: the page shows the recipe's. */
 for (const key of Object.keys(zh)) if (key.startsWith("lab.help.") && !(key in en)) en[key] = key;
 
-/* The doctor's kinds: name and meaning. English readers have the doctor's own words. */
-const KINDS = {
-  divergence: ["发散", "数值失去控制：步子太大，或者得分无限增长。"],
-  "wrong range": ["数值范围不对", "数据的尺度不合适，或者生成的数值超出了数据的范围。"],
-  "not learning": ["没有在学", "有一方几乎一动不动。"],
-  "average lags": ["平均权重落后", "平均后的权重比当前权重差得多。"],
-  "vanishing gradient": ["梯度消失", "判别器十拿九稳，生成器收不到任何可学的信号。"],
-  "data too small": ["数据太少", "判别器把训练样本背下来了。"],
-  memorising: ["死记硬背", "判别器或生成器在记忆训练样本。"],
-  "mode collapse": ["模式崩溃", "生成的样本几乎一模一样，丢掉了数据的多样性。"],
-  "discriminator winning": ["判别器压倒", "判别器总是判对，而样本不再变好。"],
-  "discriminator losing": ["判别器太弱", "样本明显不像，判别器却分不出来。"],
-  oscillation: ["振荡", "样本整体跑来跑去，绕着数据打转，却不靠拢。"],
-  "mode dropping": ["模式丢失", "样本落在数据上，但有些部分从来没有生成过。"],
-  "labels ignored": ["忽略标签", "换一个标签，样本几乎不变。"],
-  "dead layers": ["失活的层", "有些层再也收不到梯度。"],
-  "worse after the best": ["越练越差", "最好的时候已经过去了。"],
-  plateau: ["停滞", "离数据还很远，却长时间没有靠近。"],
-};
-for (const [kind, [name, meaning]] of Object.entries(KINDS)) {
-  en["lab.kind." + kind] = kind;
-  en["lab.meaning." + kind] = kind;
-  zh["lab.kind." + kind] = name;
-  zh["lab.meaning." + kind] = meaning;
-}
-
 register({ en, zh });

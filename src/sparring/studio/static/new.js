@@ -2,6 +2,7 @@
 
 import { Problem, get, path, post, put } from "./api.js";
 import { el } from "./dom.js";
+import { meaning, named } from "./findings.js";
 import { percent, plain } from "./numbers.js";
 import { register, t } from "./strings.js";
 
@@ -62,7 +63,7 @@ const dropped = async (items) => {
 const report = (look, found, sheet) => {
   const shape = Array.isArray(found.shape) ? found.shape.join("×") : "", classes = Object.entries(found.classes ?? {});
   const bad = found.files?.bad ?? [], total = classes.reduce((sum, [, count]) => sum + count, 0) || 1;
-  const told = (found.findings ?? []).map((finding) => el("article", { class: "finding" }, el("header", {}, el("h3", {}, finding.kind)), el("p", {}, finding.what),
+  const told = (found.findings ?? []).map((finding) => el("article", { class: "finding" }, el("header", {}, el("h3", {}, named(finding.kind))), meaning(finding.kind), el("p", {}, finding.what),
     finding.samples?.length ? el("p", { class: "fine names" }, finding.samples.slice(0, 6).map((group) => group.slice(0, 4).join(" = ")).join(", ")) : null, el("p", {}, el("b", {}, t("new.try") + ": "), finding.remedy)));
   return el("div", { class: "look" },
     el("p", {}, el("b", {}, found.data), " · ", t("new.splits", { train: plain(found.splits?.train ?? 0), test: plain(found.splits?.test ?? 0), shape })),

@@ -3,6 +3,7 @@
 import { Problem, get, path, post } from "./api.js";
 import { chart } from "./chart.js";
 import { el, renew, svg } from "./dom.js";
+import { meaning, named } from "./findings.js";
 import { History } from "./history.js";
 import { nearest, plain, score, withError } from "./numbers.js";
 import { LIVE, progress, sampleAddress, status } from "./runs.js";
@@ -207,8 +208,8 @@ export async function mount(root, context) {
     const cards = found.map((event) => {
       const since = Number.isInteger(event.since) ? event.since : event.round, at = run.history.seen(since);
       const evidence = event.evidence && typeof event.evidence === "object" ? Object.entries(event.evidence).map(([key, value]) => `${key} ${score(value)}`).join(", ") : "";
-      return el("article", { class: "finding", "data-at": String(at) }, el("header", {}, el("h3", {}, String(event.kind ?? "")), el("button", { type: "button", class: "plain", onclick: () => go(at) }, t("run.since", { round: plain(since) })), el("em", {}, t("run.ahead"))),
-        el("p", {}, sentence(event.what)), evidence ? el("p", { class: "fine" }, t("run.evidence") + ": " + evidence) : null, el("p", {}, el("b", {}, t("run.try") + ": "), sentence(event.remedy)));
+      return el("article", { class: "finding", "data-at": String(at) }, el("header", {}, el("h3", {}, named(event.kind)), el("button", { type: "button", class: "plain", onclick: () => go(at) }, t("run.since", { round: plain(since) })), el("em", {}, t("run.ahead"))),
+        meaning(event.kind), el("p", {}, sentence(event.what)), evidence ? el("p", { class: "fine" }, t("run.evidence") + ": " + evidence) : null, el("p", {}, el("b", {}, t("run.try") + ": "), sentence(event.remedy)));
     });
     const remedies = run.history.remedies.map((event) => el("p", { class: "fine" }, t("run.remedied", { round: plain(event.round), changed: Array.isArray(event.changed) ? event.changed.join("; ") : "" })));
     renew(doctor, [found, cards.map((card) => card.dataset.at), run.history.remedies, cards.length || looks], () => [cards.length ? cards : el("p", { class: "empty" }, looks ? t("run.healthy", { n: looks }) : t("run.unlooked")), remedies]);
@@ -217,7 +218,7 @@ export async function mount(root, context) {
   const draw = () => {
     const groups = run.history.charts(), theirs = other ? other.history.charts() : [];
     const end = Math.max(run.history.end, other ? other.history.end : 0);
-    const marks = run.history.findings.map((event) => ({ images: run.history.seen(Number.isInteger(event.since) ? event.since : event.round), title: String(event.kind) }));
+    const marks = run.history.findings.map((event) => ({ images: run.history.seen(Number.isInteger(event.since) ? event.since : event.round), title: named(event.kind) }));
     const wanted = groups.map((group) => group.key).join("|");
     if (wanted !== curves.dataset.keys) {
       for (const key in drawn) drawn[key].close();

@@ -1,6 +1,6 @@
 /* All runs, live: what each is doing, how it looks now, what it scores, what the doctor says. */
 
-import { get, path } from "./api.js";
+import { get, path, remove } from "./api.js";
 import { el } from "./dom.js";
 import { duration, percent, plain, score, withError } from "./numbers.js";
 import { register, t } from "./strings.js";
@@ -9,7 +9,7 @@ register({
   en: {
     "runs.title": "Runs", "runs.none": "No runs yet in {folder}.", "runs.first": "Train the first one", "runs.filter": "Filter by name, recipe, data or state",
     "runs.compare": "Compare the two", "runs.pick": "Compare {name}", "runs.count": "{shown} of {all}", "runs.sort": "Order",
-    "runs.sort.new": "newest first", "runs.sort.name": "name", "runs.sort.score": "best score first", "runs.failed": "did not start",
+    "runs.sort.new": "newest first", "runs.sort.name": "name", "runs.sort.score": "best score first", "runs.dismiss": "Dismiss", "runs.dismiss.one": "Dismiss {name}",
     "runs.run": "Run", "runs.state": "State", "runs.score": "Score", "runs.doctor": "Doctor", "runs.of": "{round} of {rounds} rounds", "runs.rounds": "{round} rounds",
     "runs.left": "about {time} left", "runs.findings.one": "1 finding", "runs.findings": "{n} findings", "runs.times": "{n}× floor", "runs.samples": "Newest samples of {name}",
     "status.training": "training", "status.judging": "being judged", "status.starting": "starting", "status.finished": "finished", "status.paused": "paused",
@@ -19,7 +19,7 @@ register({
   zh: {
     "runs.title": "训练记录", "runs.none": "{folder} 里还没有训练记录。", "runs.first": "开始第一次训练", "runs.filter": "按名称、方法、数据或状态筛选",
     "runs.compare": "比较这两个", "runs.pick": "比较 {name}", "runs.count": "{all} 个中的 {shown} 个", "runs.sort": "排序",
-    "runs.sort.new": "最新的在前", "runs.sort.name": "名称", "runs.sort.score": "分数最好的在前", "runs.failed": "没有开始",
+    "runs.sort.new": "最新的在前", "runs.sort.name": "名称", "runs.sort.score": "分数最好的在前", "runs.dismiss": "移除", "runs.dismiss.one": "移除 {name}",
     "runs.run": "训练", "runs.state": "状态", "runs.score": "分数", "runs.doctor": "医生", "runs.of": "第 {round} 轮，共 {rounds} 轮", "runs.rounds": "{round} 轮",
     "runs.left": "约剩 {time}", "runs.findings.one": "1 个问题", "runs.findings": "{n} 个问题", "runs.times": "下限的 {n} 倍", "runs.samples": "{name} 的最新样本",
     "status.training": "训练中", "status.judging": "评估中", "status.starting": "正在启动", "status.finished": "已完成", "status.paused": "已暂停",
@@ -86,7 +86,16 @@ export async function mount(root, context) {
   };
 
   const tellOfJobs = () => failed.replaceChildren(...jobs.map((job) => el("section", { class: job.status === "failed" ? "problem" : null },
-    el("h3", {}, el("a", { href: "#/run/" + encodeURIComponent(job.name) }, job.name), " ", status(job.status)), el("p", {}, job.message ?? ""))));
+    el("h3", {}, el("a", { href: "#/run/" + encodeURIComponent(job.name) }, job.name), " ", status(job.status)), el("p", {}, job.message ?? ""),
+    job.status === "starting" ? null : el("button", { type: "button", "aria-label": t("runs.dismiss.one", { name: job.name }), onclick: () => dismiss(job.name) }, t("runs.dismiss")))));
+
+  const dismiss = async (name) => {
+    try { await remove(path("api/starts", name)); } catch (error) { if (error.status !== 404) return context.tell(error.message); }
+    jobs = jobs.filter((job) => job.name !== name);
+    tellOfJobs();
+    arrange();
+    filter.focus();
+  };
 
   const look = async () => {
     try {
