@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 # From the bottom up; a module may import from its own line's left-hand sides only when they stand lower.
 LAYERS = [
     ["__init__", "config", "files", "flags", "seeds"],
-    ["schedules", "augment", "data", "hosts", "objectives", "penalties", "nn.layers"],
+    ["schedules", "augment", "data", "hosts", "objectives", "pace", "penalties", "nn.layers"],
     ["optimizers", "average", "nn.dense", "nn.image", "nn.classic", "nn.pretrained", "nn.dino", "nn.likelihoods"],
     ["nn.pairs", "nn.residual", "nn.r3", "nn.autoencoder", "nn.translate", "nn.text", "nn.noisy", "nn.sequence"],
     ["nn.cipher", "nn.alignment", "nn.signal", "nn.style", "meeting"],

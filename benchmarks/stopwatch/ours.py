@@ -20,6 +20,7 @@ from sparring.data import Source
 from sparring.engine import autocast, rounds, start
 from sparring.game import Game
 from sparring.machine import find_machine
+from sparring.pace import Pace
 from sparring.runs import Events
 from sparring.training import Job, Recorder, assemble, stream, stream_of
 from sparring.trial import choose_threads
@@ -43,9 +44,13 @@ def ours(case: Case, source: Source, threads: int | None = None, seed: int = 0) 
         with folder, Writer() as writer, Progress(console=quiet) as progress, closing(Events(job.folder)) as events:
             task = progress.add_task("", total=job.settings.rounds, rate="", losses="")
             record = Recorder(job, events, progress, task, writer)
+            pace, mark = Pace(machine.threads) if threads is None and machine.threads > 1 else None, time.perf_counter()
             for done in rounds(job.game, stream_of(job), job.settings, job.state):
+                if pace is not None and (right := pace.round(time.perf_counter() - mark)) is not None:
+                    torch.set_num_threads(right)
                 record(done)
                 yield done
+                mark = time.perf_counter()
 
     def sample() -> Tensor:
         drawn = {} if game.draw is None else game.draw(16, None)

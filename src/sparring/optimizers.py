@@ -82,5 +82,4 @@ class SGD:
 
     def over(self, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
         """The optimizer of these parameters."""
-        more = {"momentum": self.momentum, "weight_decay": self.weight_decay, "nesterov": True, "fused": True}
-        return _SGD(parameters, self.lr, **more)
+        return _SGD(parameters, self.lr, self.momentum, weight_decay=self.weight_decay, nesterov=True, fused=True)

@@ -95,8 +95,10 @@ def _start_run(plan: Plan, console: Console, world: World) -> Run:
     splits = as_learnt(splits, source.about, plan)
     checked(plan, source, shards)
     machine = find_machine(plan.how, source.about.key, world)
+    yields = yielding(plan.how, machine, world)
     machine, measured = choose_threads(plan, source, machine, shards)
     facts: dict[str, Any] = {"seconds_per_round": measured.seconds_per_round, "samples": len(source)} | launch(world)
+    facts |= {"yields": True} if yields else {}
     if plan.how.minutes is not None:
         facts["minutes"] = plan.how.minutes
     plan = fit_to_time(plan, measured)
@@ -110,7 +112,7 @@ def _start_run(plan: Plan, console: Console, world: World) -> Run:
     plan = dataclasses.replace(plan, how=how)
     folder = world.told(str(written_folder(plan, source, machine, facts)) if world.first else None)
     game = training.assemble(plan, source.about, machine)
-    job = Job(Path(folder), plan, splits, source, machine, game, start(game), shards)
+    job = Job(Path(folder), plan, splits, source, machine, game, start(game), shards, yields=yields)
     announce(console, job, measured)
     warn_of(job, console)
     return finish(job, console)
@@ -124,6 +126,11 @@ def written_folder(plan: Plan, source: Source, machine: Machine, facts: Mapping[
         write_config(folder, plan, source.about, facts)
         write_json(folder / "environment.json", environment(f"{machine.device} ({machine.name})"))
     return folder
+
+
+def yielding(how: How, machine: Machine, world: World) -> bool:
+    """Whether threads may be left out for other programs: where nobody asked for a number, or for the same bits."""
+    return machine.device.type == "cpu" and how.threads is None and not how.reproducible and world.size == 1
 
 
 def shards_of(how: How, world: World) -> Shards:
@@ -199,7 +206,8 @@ def _resume(path: Path, console: Console, world: World) -> Run:
     if world.first:
         with only_one(run.path), writable(run.path):  # else another process's events would be dropped
             forget_after(run.path, state.round)
-    job = Job(run.path, plan, splits, source, machine, game, state, shards)
+    yields = bool(read_config(run.path).facts.get("yields")) and world.size == 1
+    job = Job(run.path, plan, splits, source, machine, game, state, shards, yields=yields)
     for event in read_events(run.path):
         spent = event.get("seconds"), event.get("cpu_seconds")
         if event["event"] == "losses" and all(isinstance(number, float) for number in spent):

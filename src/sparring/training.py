@@ -33,6 +33,7 @@ from sparring.engine import MEASURED, NonFiniteLossError, Round, State, Train, r
 from sparring.files import replacing
 from sparring.game import Game
 from sparring.machine import Machine
+from sparring.pace import Pace
 from sparring.runs import Events, Plan, now, only_one, read_config, write_config
 from sparring.sinks import Sinks
 from sparring.snapshots import shown
@@ -54,6 +55,8 @@ class Job:
     seconds: float = 0.0
     """Spent in training so far, without drawing, saving and judging; `cpu_seconds` alike."""
     cpu_seconds: float = 0.0
+    yields: bool = False
+    """Whether threads are left out while other programs hold cores: where their number was not asked for."""
 
     @property
     def about(self) -> About:
@@ -391,7 +394,8 @@ def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
                 snapshot(job, events)
             care = care_for(job.folder, job.plan, job.game, job.source, job.splits, job.machine, writer.save)
             lead.say(word)
-            finished = _rounds(job, Recorder(job, events, progress, task, writer, care), asked, lead)
+            pace = Pace(job.machine.threads) if job.yields and job.machine.threads > 1 else None
+            finished = _rounds(job, Recorder(job, events, progress, task, writer, care), asked, lead, pace)
         events.write("done" if finished else "stop", round=job.state.round, time=now(), seconds=round(job.seconds, 3))
         return finished
     except (NonFiniteLossError, FloatingPointError) as error:
@@ -418,10 +422,13 @@ def _play(job: Job, console: Console, lead: Lead, word: str) -> bool:
             events.close()
 
 
-def _rounds(job: Job, record: Recorder, asked: threading.Event, lead: Lead) -> bool:
+def _rounds(job: Job, record: Recorder, asked: threading.Event, lead: Lead, pace: Pace | None = None) -> bool:
+    mark = time.perf_counter()
     try:
         for done in rounds(job.game, stream_of(job), job.settings, job.state):
             try:
+                if pace is not None and (threads := pace.round(time.perf_counter() - mark)) is not None:
+                    _use(threads, pace.most, job.state.round, record)
                 record(done)
                 stop = asked.is_set() and job.state.round < job.settings.rounds
                 if stop:
@@ -433,10 +440,20 @@ def _rounds(job: Job, record: Recorder, asked: threading.Event, lead: Lead) -> b
             lead.say("stop" if stop else "on")
             if stop:
                 return False
+            mark = time.perf_counter()
     except NonFiniteLossError:
         lead.waiting = True
         raise
     return True
+
+
+def _use(threads: int, most: int, number: int, record: Recorder) -> None:
+    """From this round on; said and written down, because sums in another order differ in their last bits."""
+    torch.set_num_threads(threads)
+    record.events.write("threads", round=number, threads=threads, time=now())
+    less = "another program holds cores, so that threads would wait for each other"
+    told = f"{less}: {threads} of {most} from here on" if threads < most else f"all {most} threads are used again"
+    record.progress.console.print(f"round {number:,}: {told} (--threads keeps their number fixed)", markup=False)
 
 
 def _last_good(job: Job) -> str:

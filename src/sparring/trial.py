@@ -23,6 +23,9 @@ from sparring.machine import Machine, cores_each, peak_memory
 from sparring.runs import Plan, duration, printable
 from sparring.training import Job, assemble, stream
 
+MANY = 20
+"""Rounds whose median is sure enough."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -80,7 +83,8 @@ def pace(game: Game, plan: Plan, source: Source, machine: Machine, begin: int, s
         for _ in rounds(game, ours, settings, state):  # check_every=1 waits for the device
             times.append(time.perf_counter() - mark)
             mark = time.perf_counter()
-            if shards.world.told(mark - since > seconds and len(times) >= 3):
+            spent = mark - since
+            if shards.world.told((spent > seconds and len(times) >= 3) or (spent > seconds / 4 and len(times) >= MANY)):
                 break
     return float(shards.world.told(statistics.median(times[2:] or times or [0.001])))
 

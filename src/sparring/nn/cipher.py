@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, gumbel_softmax, leaky_relu, one_hot
+from torch.nn.functional import cross_entropy, gumbel_softmax, leaky_relu, normalize, one_hot
 
 from sparring.data.words import FIRST
 from sparring.nn.layers import spectral_norm
@@ -56,14 +56,20 @@ class Tables(nn.Module):
 class TextCritic(nn.Module):
     """(N, L, symbols) -> (N, L): a score of every place by its neighbours, `layers` to each side; spectral norms.
 
+    Every symbol is spelled by a vector of length `SPELLED`. With a spectral norm there, too, those of rare symbols stay
+    small, and they are taken for others; with nothing to hold them, that of a rare one grows until all are it.
+
     With a `period` above 1 it knows the phase of each place: what a secret looks like hangs on it.
     """
+
+    SPELLED = 2.0
 
     def __init__(self, symbols: int, width: int = 64, layers: int = 2, period: int = 1) -> None:
         super().__init__()
         self.period = period
         channels = symbols + (period if period > 1 else 0)
-        body = [nn.Conv1d(channels, width, 1), *(nn.Conv1d(width, width, 3, padding=1) for _ in range(layers))]
+        body = (nn.Conv1d(width, width, 3, padding=1) for _ in range(layers))
+        self.spelling = nn.Parameter(normalize(torch.randn(width, channels), dim=0))
         self.body = nn.ModuleList(spectral_norm(layer) for layer in body)
         self.head = spectral_norm(nn.Conv1d(width, 1, 1))
 
@@ -72,7 +78,7 @@ class TextCritic(nn.Module):
         if self.period > 1:
             phase = torch.arange(x.shape[1], device=x.device) % self.period
             x = torch.cat([x, one_hot(phase, self.period).to(x.dtype).expand(len(x), -1, -1)], 2)
-        h = x.mT
+        h = leaky_relu(x @ (self.SPELLED * normalize(self.spelling, dim=0)).mT, 0.2).mT
         for layer in self.body:
             h = leaky_relu(layer(h), 0.2)
         out: Tensor = self.head(h).squeeze(1)

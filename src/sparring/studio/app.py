@@ -75,8 +75,8 @@ def app(settings: Settings) -> Starlette:
     routes: list[BaseRoute] = [Route("/", index), Route("/api/studio", about), Route("/static/{name}", static)]
     for part in found:
         routes += part.routes
-    who = {"token": settings.token, "host": settings.host, "port": settings.port, "ticket": settings.ticket}
-    guard = Middleware(Guard, **who, limits=limits)
+    where = settings.host, settings.port
+    guard = Middleware(Guard, settings.token, *where, limits=limits, ticket=settings.ticket)
     handlers: Any = {Refused: _refused, HTTPException: _http, UserError: _user, Exception: _broken}
     made = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan)
     made.state.settings, made.state.jobs = settings, Jobs(settings.runs, settings.data)
