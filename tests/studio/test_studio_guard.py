@@ -284,8 +284,8 @@ def test_uploads_end_where_the_room_ends(client: TestClient, place: Path, monkey
 def test_only_loopback_is_taken_for_this_machine_alone() -> None:
     assert all(map(loopback, ("127.0.0.1", "127.0.0.2", "::1", "localhost")))
     assert not any(map(loopback, ("0.0.0.0", "192.168.0.1", "::", "example.org", "")))
-    assert address("0.0.0.0", 1, "a+b") == "http://127.0.0.1:1/?token=a%2Bb"
-    assert address("::1", 1, "t") == "http://[::1]:1/?token=t"
+    assert address("0.0.0.0", 1, token="a+b") == "http://127.0.0.1:1/?token=a%2Bb"
+    assert address("::1", 1, token="t") == "http://[::1]:1/?token=t"
 
 
 def test_a_server_for_others_answers_to_addresses_but_not_to_names(tmp_path: Path) -> None:

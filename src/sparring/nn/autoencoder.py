@@ -17,6 +17,7 @@ from torch.nn.functional import one_hot, scaled_dot_product_attention
 from sparring.config import UserError
 from sparring.data.source import About
 from sparring.nn.image import ladder
+from sparring.nn.layers import ConvTranspose2d
 from sparring.nn.likelihoods import Likelihood
 from sparring.nn.residual import picture_shape
 
@@ -109,7 +110,7 @@ class ConvUp(nn.Module):
         channels = [min(width << step, 512) for step in range(steps, -1, -1)]
         layers: list[nn.Module] = [nn.Conv2d(inputs, channels[0], 3, 1, 1), nn.SiLU()]
         for before, after in pairwise(channels):
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1), nn.SiLU()]
+            layers += [ConvTranspose2d(before, after, 4, 2, 1), nn.SiLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], shape[0], 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sparring.nn.layers import normal_init
+from sparring.nn.layers import ConvTranspose2d, normal_init
 
 LEAK = 0.2
 
@@ -66,9 +66,9 @@ def transposed_generator(latent: int) -> nn.Module:
     """
     return Pair(
         nn.Linear(latent, 128 * 8 * 8), nn.Unflatten(1, (128, 8, 8)), nn.BatchNorm2d(128), nn.ReLU(),
-        nn.ConvTranspose2d(128, 128, 4, 2, 1), nn.BatchNorm2d(128), nn.ReLU(),
-        nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
-        nn.ConvTranspose2d(64, 3, 4, 2, 1), nn.Tanh(),
+        ConvTranspose2d(128, 128, 4, 2, 1), nn.BatchNorm2d(128), nn.ReLU(),
+        ConvTranspose2d(128, 64, 4, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
+        ConvTranspose2d(64, 3, 4, 2, 1), nn.Tanh(),
     )  # fmt: skip
 
 
@@ -89,10 +89,10 @@ def radford_generator(latent: int, channels: int) -> nn.Module:
     """(N, latent) -> (N, channels, 64, 64). Radford et al. 2016, figure 1: 4x4x1024, 512-256-128, 5x5, stride 2."""
 
     def up(before: int, after: int) -> list[nn.Module]:
-        conv = nn.ConvTranspose2d(before, after, 5, 2, 2, output_padding=1, bias=False)
+        conv = ConvTranspose2d(before, after, 5, 2, 2, output_padding=1, bias=False)
         return [conv, nn.BatchNorm2d(after), nn.ReLU()]
 
-    out = nn.ConvTranspose2d(128, channels, 5, 2, 2, output_padding=1)
+    out = ConvTranspose2d(128, channels, 5, 2, 2, output_padding=1)
     project = [nn.Linear(latent, 1024 * 4 * 4), nn.Unflatten(1, (1024, 4, 4)), nn.BatchNorm2d(1024), nn.ReLU()]
     network = Pair(*project, *up(1024, 512), *up(512, 256), *up(256, 128), out, nn.Tanh())
     return network.apply(normal_init(0.02))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from sparring.config import UserError
-from sparring.nn.layers import normal_init, spectral_norm
+from sparring.nn.layers import ConvTranspose2d, normal_init, spectral_norm
 
 Norm = Callable[[int], nn.Module]
 """Channels -> a layer."""
@@ -71,7 +71,7 @@ class Translator(nn.Module):
             if resize:
                 layers += [nn.Upsample(scale_factor=2), _same(width, width // 2, 3)]
             else:
-                layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1)]
+                layers += [ConvTranspose2d(width, width // 2, 3, 2, 1, 1)]
             layers += [norm(width // 2), nn.ReLU(inplace=True)]
             width //= 2
         self.body = nn.Sequential(*layers, _same(width, after, kernel))
@@ -191,7 +191,7 @@ class UNet(nn.Module):
             self.up.append(
                 nn.Sequential(
                     nn.ReLU(),
-                    nn.ConvTranspose2d(after if inner else 2 * after, out, 4, 2, 1),
+                    ConvTranspose2d(after if inner else 2 * after, out, 4, 2, 1),
                     *([normal(out)] if level else []),
                     *([AlwaysDropout(dropout)] if level and level >= levels - 3 else []),
                 )
