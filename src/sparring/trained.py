@@ -381,21 +381,27 @@ class Run:
             )
         return self.model.modules[CLASSIFIER]
 
-    def classify(self, pictures: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 -> (N, classes) float32 probabilities, in the order of `about.classes`.
+    def classify(self, samples: Tensor) -> Tensor:
+        """Samples as the data store them, pictures uint8 (N, C, H, W) -> (N, classes) float32 probabilities.
 
-        `UserError` for recipes that learn no classifier and for pictures of another shape.
+        In the order of `about.classes`. `UserError` for recipes that learn no classifier, and for samples of another
+        kind or shape.
         """
-        network, shape = self._classifier(), self.about.shape
-        if pictures.dtype != torch.uint8 or tuple(pictures.shape[1:]) != shape:
-            raise UserError(
-                f"pictures are {pictures.dtype} of shape {tuple(pictures.shape)}; uint8 (N, "
-                f"{', '.join(map(str, shape))}) is expected"
-            )
+        network = self._classifier()
+        self._check_samples(samples)
         with isolated():
-            logits = extract(extractor_of(network, self.about, self.machine.device), pictures).logits
+            logits = extract(extractor_of(network, self.about, self.machine.device), samples).logits
             assert logits is not None
             return logits.softmax(1)
+
+    def _check_samples(self, samples: Tensor) -> None:
+        """`UserError` for samples of another kind or shape than the run's."""
+        kind, shape = KINDS[self.about.key], self.about.shape
+        if samples.dtype != kind.dtype or tuple(samples.shape[1:]) != shape:
+            raise UserError(
+                f"{kind.what} are {samples.dtype} of shape {tuple(samples.shape)}; "
+                f"{str(kind.dtype).removeprefix('torch.')} (N, {', '.join(map(str, shape))}) is expected"
+            )
 
     def voiced(self, pictures: Tensor, about: About) -> Tensor:
         """(N, 1, bands, frames) uint8 spectrograms as `about` tells of them -> (N, 1, T) int16, by a run of vocoder.
@@ -429,14 +435,10 @@ class Run:
 
         `UserError` for recipes without a code, and for samples of another kind or shape.
         """
-        game, kind = self.model.game, KINDS[self.about.key]
+        game = self.model.game
         if game.reconstruct is None:
             raise UserError(f"{self.path}: the recipe {self.plan.recipe} has no codes; use ae, vae, vqvae or vae_gan")
-        if samples.dtype != kind.dtype or tuple(samples.shape[1:]) != self.about.shape:
-            raise UserError(
-                f"samples are {samples.dtype} of shape {tuple(samples.shape)}; {kind.dtype} of (N, "
-                f"{', '.join(map(str, self.about.shape))}) is expected"
-            )
+        self._check_samples(samples)
         with isolated(), torch.no_grad():
             torch.manual_seed(0)
             parts = [ready(part, self.machine.device) for part in torch.split(samples, sampling.CHUNK)]
