@@ -1,5 +1,6 @@
 """Every recipe exported: bitwise the same from its model file, within 1e-4 as ONNX, or refused for a stated reason."""
 
+import dataclasses
 import functools
 import hashlib
 import html
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 import sparring
 from sparring import UserError, checkpoint, cli, recipes, sampling, trained, weights
+from sparring.data import TensorSource
 from sparring.data.kinds import KINDS
 from sparring.data.words import FIRST
 from sparring.export import card, export, facts_of, graph, hub, network, page
@@ -102,6 +104,15 @@ def in_node(made: Path) -> float | None:
     return float(json.loads(done.stdout)["worst"])
 
 
+def runs_its_card(run: sparring.Run, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the code of its card makes, run beside its model file."""
+    monkeypatch.chdir(run.path)
+    told = card.card(run, facts_of(run), {}, None)
+    found: dict[str, Any] = {}
+    exec(told.partition("```python\n")[2].partition("\n```\n")[0], found)
+    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor | str) and name[0] != "_"}
+
+
 def shows_pictures(run: sparring.Run) -> bool:
     return run.about.key == "image" and not run.about.hop and run.model.game.sample is not None
 
@@ -109,10 +120,11 @@ def shows_pictures(run: sparring.Run) -> bool:
 @pytest.mark.usefixtures("few_latents")
 @pytest.mark.parametrize(("recipe", "preset", "data"), [p for p in EXPORTED if p.id not in SLOW])
 def test_a_model_file_is_the_run_and_graphs_are_near(
-    recipe: str, preset: str, data: dict[str, Any], pictures: Path, tmp_path: Path
+    recipe: str, preset: str, data: dict[str, Any], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of(recipe, preset, data, pictures, tmp_path / "run")
     done = export(run, "safetensors")
+    assert runs_its_card(run, monkeypatch)
     again = sparring.load(done.path, device="cpu")
     ours, theirs = everything(run), everything(again)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -139,14 +151,51 @@ def test_even_a_prior_over_codes_has_a_graph(pictures: Path, tmp_path: Path) -> 
     "case", [*((name, *BY_RECIPE[name]) for name in network.REFUSED), OF_SOUNDS], ids=lambda c: c[0]
 )
 def test_what_has_no_graph_is_refused_with_the_reason_and_has_a_model_file(
-    case: tuple[str, str, dict[str, Any]], pictures: Path, tmp_path: Path
+    case: tuple[str, str, dict[str, Any]], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of(*case, pictures, tmp_path / "run")
     with pytest.raises(UserError, match=r"(program and no network|Fourier transform).*--to safetensors"):
         export(run, "onnx")
     again = sparring.load(export(run, "safetensors").path)
+    assert runs_its_card(run, monkeypatch)
     ours, theirs = everything(run), everything(again)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.usefixtures("few_latents")
+@pytest.mark.parametrize(
+    ("case", "tag", "made"),
+    [
+        (("vqvae", *BY_RECIPE["vqvae"]), "unconditional-image-generation", "samples"),
+        (("classifier", "tuned", {"data": "moods"}), "text-classification", "probabilities"),
+    ],
+    ids=lambda v: v[0] if isinstance(v, tuple) else "",
+)
+def test_a_folder_for_the_hub_of_any_kind_of_model(
+    case: tuple[str, str, dict[str, Any]], tag: str, made: str, pictures: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    run = run_of(*case, pictures, tmp_path / "run")
+    folder = export(run, "hub").path
+    assert f"pipeline_tag: {tag}\n" in (folder / "README.md").read_text()
+    assert (folder / "samples.png").is_file() == shows_pictures(run)
+    export(run, "safetensors")
+    assert made in runs_its_card(run, monkeypatch)
+
+
+def test_only_an_earlier_export_is_written_over(run: sparring.Run, tmp_path: Path) -> None:
+    config = (run.path / "config.json").read_bytes()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("my own notes")
+    for folder, why in ((run.path, "is a run's own folder"), (mine, "holds files"), (mine / "README.md", "is a file")):
+        with pytest.raises(UserError, match=f"{why}.*--out"):
+            export(run, "hub", folder)
+    assert (run.path / "config.json").read_bytes() == config
+    assert (mine / "README.md").read_text() == "my own notes"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for _ in range(2):
+        assert (export(run, "hub", empty).path / "README.md").is_file()
 
 
 def test_every_recipe_is_covered() -> None:
@@ -489,6 +538,10 @@ def test_the_nearest_training_pictures_are_found(run: sparring.Run) -> None:
     assert source is not None
     own = source[torch.tensor([3, 700, 11])]["image"]
     assert torch.equal(hub.nearest(own, source), own)
+    many = torch.zeros(20_100, 1, 2, 2, dtype=torch.uint8)
+    many[-1] = 9
+    about = dataclasses.replace(source.about, shape=(1, 2, 2), classes=())
+    assert torch.equal(hub.nearest(many[-1:], TensorSource(about, {"image": many})), many[-1:])
 
 
 def test_a_forged_run_folder_runs_nothing_and_shows_nothing_of_mine(
