@@ -96,6 +96,23 @@ def test_real_data_score_their_own_floor() -> None:
     assert with_floor(extract(judge, noise), train, test)["frechet distance"]["times_floor"] > 20
 
 
+def test_a_run_that_was_stopped_while_it_was_judged_is_judged_by_resuming(
+    run: sparring.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run.path, stopped)
+    events = (stopped / "events.jsonl").read_bytes()
+    for name in ("evaluation.json", "report.html"):
+        (stopped / name).unlink()
+    for said in ("rounds and no scores yet", "nothing is left to do"):
+        sparring.resume(stopped)
+        assert said in " ".join(capsys.readouterr().err.split())
+    found, whole = (json.loads((path / "evaluation.json").read_text())["metrics"] for path in (stopped, run.path))
+    assert found == whole
+    assert (stopped / "report.html").is_file()
+    assert (stopped / "events.jsonl").read_bytes() == events
+
+
 def test_a_second_run_never_overwrites_the_first(tmp_path: Path) -> None:
     paths = [quick(tmp_path, rounds=1, name=name).path for name in (None, None, "mine", "mine")]
     assert [p.name for p in paths] == ["cdcgan-digits-1", "cdcgan-digits-2", "mine", "mine-1"]

@@ -193,13 +193,18 @@ def _resume(path: Path, console: Console, world: World) -> Run:
     machine = find_machine(plan.how, source.about.key, world)
     game = training.assemble(plan, source.about, machine)
     state = checkpoint.restore_newest(game, run.path / "checkpoints", warner(console))
-    if state.round >= plan.model.rounds:
+    played = state.round >= plan.model.rounds
+    unjudged = plan.how.evaluate and not (run.path / "evaluation.json").is_file()
+    if played and not world.told(unjudged if world.first else None):
         console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
         return run
-    if world.first:
+    if world.first and not played:
         with only_one(run.path), writable(run.path):  # else another process's events would be dropped
             forget_after(run.path, state.round)
     job = Job(run.path, plan, splits, source, machine, game, state, shards)
+    if played:
+        console.print(f"{path} has all its {state.round:,} rounds and no scores yet", markup=False)
+        return conclude(job, console)
     for event in read_events(run.path):
         spent = event.get("seconds"), event.get("cpu_seconds")
         if event["event"] == "losses" and all(isinstance(number, float) for number in spent):
@@ -240,18 +245,22 @@ def warn_of(job: Job, console: Console) -> None:
 
 def finish(job: Job, console: Console) -> Run:
     """Play to the end; then judge and report."""
-    done = training.play(job, console)
-    run = Run(job.folder, trust=True)
-    world = job.shards.world
-    if not world.first:
-        if done and job.plan.how.evaluate:
-            run.assist(world)
-        return run
-    if not done:
+    if training.play(job, console):
+        return conclude(job, console)
+    if job.shards.world.first:
         at = f"at round {job.state.round:,} of {job.settings.rounds:,}"
         console.print(
             f"stopped and saved {at}. Go on with:  sparring resume {job.folder}", markup=False, soft_wrap=True
         )
+    return Run(job.folder, trust=True)
+
+
+def conclude(job: Job, console: Console) -> Run:
+    """Judge and report what was played to the end."""
+    run, world = Run(job.folder, trust=True), job.shards.world
+    if not world.first:
+        if job.plan.how.evaluate:
+            run.assist(world)
         return run
     if job.plan.how.evaluate:
         run.world = world
