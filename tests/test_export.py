@@ -331,6 +331,20 @@ def _parted(tensors: dict[str, torch.Tensor]) -> dict[str, torch.nn.Module]:
     return {n: _Holding({k.partition("/")[2]: v for k, v in tensors.items() if k.startswith(f"{n}/")}) for n in names}
 
 
+def test_facts_that_are_no_text_are_refused(file: Path, tmp_path: Path) -> None:
+    data, bad = file.read_bytes(), tmp_path / "bad.safetensors"
+    size = struct.unpack("<Q", data[:8])[0]
+    for told in (5, [], {}, None):
+        text = json.dumps({**json.loads(data[8 : 8 + size]), "__metadata__": {"sparring": told}}).encode()
+        bad.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
+        with pytest.raises(weights.BadModelError, match="not a safetensors file"):
+            sparring.load(bad)
+        kept = tmp_path / f"00000004-{hashlib.sha256(bad.read_bytes()).hexdigest()[:16]}.safetensors"
+        kept.write_bytes(bad.read_bytes())
+        with pytest.raises(checkpoint.CorruptCheckpointError, match="not a safetensors file"):
+            checkpoint.read(kept)
+
+
 def test_forged_facts_run_nothing_and_reach_nothing(file: Path, tmp_path: Path) -> None:
     trap, ran = tmp_path / "trap.py", tmp_path / "ran"
     trap.write_text(f"open({str(ran)!r}, 'w').close()\nrecipe = objective = function = None\n")
@@ -372,6 +386,25 @@ def test_no_folder_of_mine_goes_into_the_file(pictures: Path, tmp_path: Path) ->
     assert (facts.run.data.data, facts.run.data.source) == ("pictures", "edges")
 
 
+def test_no_token_and_no_host_goes_into_the_file(run: sparring.Run, file: Path, tmp_path: Path) -> None:
+    told, address = json.loads((run.path / "config.json").read_text()), "https://SECRET@example.org/set?sig=SECRET"
+    told["facts"] = {"launch": "SECRET:12:", "samples": 9}
+    told["data"]["data"] = told["about"]["name"] = address
+    told["about"]["notes"] = [f"9 pictures in 1 shards at {address}"]
+    shutil.copytree(run.path, tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(json.dumps(told))
+    scores = {"reference": {"data": address}, "metrics": {"copies": {"value": 0.0}}}
+    (tmp_path / "run" / "evaluation.json").write_text(json.dumps(scores))
+    ours = sparring.load(tmp_path / "run")
+    older = rewritten(file, tmp_path / "older.safetensors", run__facts=told["facts"], run__data=told["data"])
+    given = [export(ours, to).path for to in ("safetensors", "onnx", "hub")]
+    given += [export(sparring.load(older), "safetensors", tmp_path / "again.safetensors").path, *given[-1].iterdir()]
+    for written in given:
+        assert written.is_dir() or b"SECRET" not in written.read_bytes(), written.name
+    assert weights.read(given[0])[1].run.data.data == "https://example.org/set"
+    assert weights.read(given[0])[1].run.facts == {"samples": 9}
+
+
 def test_folders_are_cut_off_and_nothing_else() -> None:
     for text, left in (
         ("/home/me/my pictures/cats", "cats"),
@@ -379,6 +412,10 @@ def test_folders_are_cut_off_and_nothing_else() -> None:
         ("24 pictures in /home/me/cats, 3 bad", "24 pictures in cats, 3 bad"),
         ("C:\\Users\\me\\cats.zip", "cats.zip"),
         ("CC BY 4.0, https://example.org/licence/by", "CC BY 4.0, https://example.org/licence/by"),
+        ("2 at https://me:pw@example.org/set/{0..9}.tar?sv=1&sig=S#x, and", "2 at https://example.org/set/{0..9}.tar and"),
+        ("simplecache::https://token@example.org/a", "simplecache::https://example.org/a"),
+        ("hf://datasets/me/cats@main/1.tar", "hf://datasets/me/cats@main/1.tar"),
+        ("file:///home/me/cats.tar", "cats.tar"),
         ("and/or", "and/or"),
         ("mnist", "mnist"),
     ):

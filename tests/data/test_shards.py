@@ -360,8 +360,9 @@ def test_an_object_store_is_read_through_fsspec(made: Path) -> None:
         opened("memory://nowhere")
     with pytest.raises(UserError, match=r"data=gopher://x/index.safetensors: .*gopher"):
         opened("gopher://x")
-    with pytest.raises(UserError, match="an address with a password"):
-        opened("https://me:secret@x/set")
+    for who in ("me:secret", "token", "me:", ":secret"):
+        with pytest.raises(UserError, match="an address with a user or password"):
+            opened(f"https://{who}@x/set")
 
 
 # -- shards made elsewhere -------------------------------------------------------------------------------

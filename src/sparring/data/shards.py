@@ -40,6 +40,8 @@ from sparring.files import replacing
 INDEX = "index.safetensors"
 MOST_CLASSES = 100_000
 MOST_SHARDS = 1_000_000
+CONTAINERS = ("abfs", "abfss")
+"""Addresses in which what stands before the host is no user, but a container."""
 LOOKED = 64
 """Samples that tell whether shards made elsewhere are gray or coloured."""
 _FORMAT = 1
@@ -338,8 +340,8 @@ def _found(settings: Data) -> tuple[Store, Index]:
     text, most = settings.data, int(settings.shard_cache * 1e9)
     if "://" in text:
         parts = urlsplit(text)
-        if parts.password:
-            raise UserError("data: an address with a password in it would be written down; use one without")
+        if "@" in parts.netloc and parts.scheme not in CONTAINERS:
+            raise UserError("data: an address with a user or password in it would be written down; use one without")
         named = parts.path.lower().endswith(".tar")
         base, _, last = text.rpartition("/") if named else (text.rstrip("/"), "", "")
     else:

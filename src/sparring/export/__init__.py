@@ -30,7 +30,8 @@ class Exported(NamedTuple):
 def facts_of(run: Run) -> weights.Facts:
     """What a file made of this run says of itself."""
     if run.shipped is not None:
-        return run.shipped[1]
+        facts = run.shipped[1]  # of an older version, perhaps, which cut off less
+        return replace(facts, run=weights.nameless(facts.run, facts.run.how))
     model = run.model
     how = replace(run.plan.how, precision=run.machine.precision, name=None, runs=How.runs)
     return weights.Facts(
