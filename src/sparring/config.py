@@ -25,6 +25,11 @@ class UserError(Exception):
     """A mistake that the user can mend: the message names the setting, its value and the fix."""
 
 
+def printable(text: str, lines: bool = False) -> str:
+    """Text without control characters, which could rewrite a terminal. `lines`: line ends may stay."""
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 _outside_code = contextvars.ContextVar("outside_code", default=True)
 
 

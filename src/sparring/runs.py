@@ -210,11 +210,6 @@ def writable(run: Path) -> Iterator[None]:
         raise UserError(f"{run}: {error}; free some space or mend the path, then try again") from None
 
 
-def printable(text: str) -> str:
-    """Text without control characters, which could rewrite a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 class Events:
     """Appends to events.jsonl; `also` gets each event too."""
 

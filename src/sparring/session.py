@@ -17,7 +17,16 @@ from typing import Any
 from rich.console import Console
 
 from sparring import checkpoint, recipes, sinks, training
-from sparring.config import UserError, check_limits, did_you_mean, from_json, is_outside, read_json, to_json
+from sparring.config import (
+    UserError,
+    check_limits,
+    did_you_mean,
+    from_json,
+    is_outside,
+    printable,
+    read_json,
+    to_json,
+)
 from sparring.data import NAMED, Data, Source, Splits, open_data
 from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
@@ -36,7 +45,6 @@ from sparring.runs import (
     forget_after,
     new_folder,
     only_one,
-    printable,
     read_config,
     read_events,
     writable,
