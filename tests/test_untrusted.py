@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from sparring import cli
+import sparring
+from sparring import UserError, cli
+from sparring.data import Data
 from tests.test_export import BY_RECIPE, run_of
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
@@ -66,3 +69,15 @@ def test_names_of_a_zip_do_not_speak_to_the_terminal(
     assert "\x1b]" not in told
     assert "\x1b[2J" not in told
     assert "\nof two lines" in told
+
+
+def test_a_run_names_no_address_but_its_user_may(pictures: Path, tmp_path: Path) -> None:
+    run = run_of("cdcgan", *BY_RECIPE["cdcgan"], pictures, tmp_path / "run")
+    told = json.loads((run.path / "config.json").read_text())
+    told["data"]["data"] = "https://me@localhost/set"  # which is refused for its user, before anybody is contacted
+    (run.path / "config.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match="reading a run does not contact it"):
+        sparring.load(run.path).evaluate()
+    for asked in (sparring.load(run.path, trust=True), run):
+        with pytest.raises(UserError, match="a user or password in it"):
+            asked.evaluate(against=Data(data="https://me@localhost/set"))

@@ -170,9 +170,9 @@ class Run:
         """Facts of the data as the recipe learnt from them."""
         return self.written.about
 
-    def guard(self) -> contextlib.AbstractContextManager[None]:
-        """What must surround everything that resolves a name which the run gives."""
-        return contextlib.nullcontext() if self.trust else no_outside_code()
+    def guard(self, asked: str = "") -> contextlib.AbstractContextManager[None]:
+        """What must surround everything that resolves a name which the run gives. `asked`: the user's own `data`."""
+        return contextlib.nullcontext() if self.trust else no_outside_code(asked)
 
     @cached_property
     def plan(self) -> Plan:
@@ -527,7 +527,7 @@ class Run:
         console = console or Console(stderr=True)
         self.folder("judge")
         if splits is None:
-            with self.guard():
+            with self.guard("" if against is None else against.data):
                 splits = as_learnt(open_data(against or self.plan.data), self.about, self.plan)
         usual, split = default_split(splits), checked_split(splits, split)
         with isolated():
