@@ -164,7 +164,7 @@ def environment(device: str) -> dict[str, Any]:
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-        "command": " ".join(sys.argv),
+        "command": " ".join(sys.argv).encode(errors="replace").decode(),  # names of files need not be UTF-8
     }
 
 

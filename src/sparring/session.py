@@ -94,6 +94,7 @@ def start_run(plan: Plan, console: Console) -> Run:
 
 
 def _start_run(plan: Plan, console: Console, world: World) -> Run:
+    check_names(plan)
     with world.in_turn():
         splits: Splits = open_data(plan.data)
     check_limits(plan.model)
@@ -349,6 +350,16 @@ def checked(plan: Plan, source: Source, shards: Shards) -> None:
     least = shards.count * getattr(plan.model, "pack", 1)
     if plan.model.batch % least:
         raise UserError(f"batch={plan.model.batch} cannot be cut into {shards.count} shards; use a multiple of {least}")
+
+
+def check_names(plan: Plan) -> None:
+    """`UserError` for a setting that could not be written down: a folder above the data whose name is no UTF-8, say."""
+    for settings in (plan.data, plan.how, plan.model):
+        for name, value in to_json(settings).items():
+            try:
+                str(value).encode()
+            except UnicodeEncodeError:
+                raise UserError(f"{name}={value!a}: a name in it is not UTF-8; rename that folder or file") from None
 
 
 def with_full_paths(plan: Plan) -> Plan:
