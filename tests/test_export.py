@@ -182,6 +182,18 @@ def test_a_folder_for_the_hub_of_any_kind_of_model(
     assert made in runs_its_card(run, monkeypatch)
 
 
+def test_a_translator_refuses_pictures_of_another_size_unless_it_goes_over_them_by_tiles(
+    pictures: Path, tmp_path: Path
+) -> None:
+    run = run_of("cut", *BY_RECIPE["cut"], pictures, tmp_path / "run")
+    channels, high, wide = run.about.source
+    for size in ((high, wide + 1), (high + 4, wide - 4), (2 * high, 2 * wide)):
+        given = torch.zeros(1, channels, *size, dtype=torch.uint8)
+        with pytest.raises(UserError, match=f"are {size[0]}x{size[1]}, .* at {high}x{wide}; whole=True .*--fit whole"):
+            run.translate(given)
+        assert run.translate(given, whole=True).shape[2:] == size
+
+
 def test_only_an_earlier_export_is_written_over(run: sparring.Run, tmp_path: Path) -> None:
     config = (run.path / "config.json").read_bytes()
     mine = tmp_path / "mine"

@@ -18,11 +18,7 @@ from torch import Tensor, nn
 from sparring import checkpoint, recipes, sampling, training, weights
 from sparring.average import batch_norms
 from sparring.care import BEST, smoothed
-from sparring.config import (
-    UserError,
-    from_json,
-    no_outside_code,
-)
+from sparring.config import UserError, from_json, no_outside_code
 from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.holes import with_hole
@@ -52,15 +48,7 @@ from sparring.metrics.features import Extractor, extract
 from sparring.nn.alignment import csls
 from sparring.nn.signal import mel_of
 from sparring.report import write_report
-from sparring.runs import (
-    How,
-    Plan,
-    Written,
-    now,
-    read_config,
-    read_events,
-    write_json,
-)
+from sparring.runs import How, Plan, Written, now, read_config, read_events, write_json
 from sparring.tiles import by_tiles, tile_for
 
 CLASSIFIER = "classifier"
@@ -349,7 +337,7 @@ class Run:
         """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
         self._refuse_unless_translating()
         game, modules = self.model.game, self.model.modules
-        self._check_sources(sources)
+        self._check_sources(sources, any_size=tile is not None)
 
         def made(x: Tensor) -> Tensor:
             to = {} if label is None else {"label": torch.full((len(x),), label)}
@@ -361,7 +349,7 @@ class Run:
             out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
             return sampling.finished(out, self.about)
 
-    def _check_sources(self, sources: Tensor) -> None:
+    def _check_sources(self, sources: Tensor, any_size: bool) -> None:
         kind, (first, *_) = KINDS[self.about.key], self.about.source
         wanted = {"image": f"(N, {first}, H, W)", "text": "(N, L)", "point": f"(N, {first})"}[self.about.key]
         fits = self.about.key == "text" or sources.shape[1:2] == (first,)
@@ -369,6 +357,12 @@ class Run:
             dtype = str(kind.dtype).removeprefix("torch.")
             raise UserError(
                 f"{kind.what} are {sources.dtype} of shape {tuple(sources.shape)}; {dtype} {wanted} is expected"
+            )
+        if self.about.key == "image" and not any_size and sources.shape[1:] != torch.Size(self.about.source):
+            given, learnt = ("x".join(map(str, size)) for size in (sources.shape[2:], self.about.source[1:]))
+            raise UserError(
+                f"pictures are {given}, and {self.path} was trained at {learnt}; whole=True goes over any size by tiles; "
+                "sparring translate RUN FILES brings files to that size, or with --fit whole keeps theirs"
             )
         known = len(self.about.source_vocabulary) + FIRST
         if self.about.key == "text" and not bool(((sources >= 0) & (sources < known)).all()):
