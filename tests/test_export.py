@@ -264,6 +264,19 @@ def test_the_command_line_writes_and_uses_it(
         assert message in capsys.readouterr().err
 
 
+def test_what_is_written_is_what_the_ending_says(
+    run: sparring.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, begins in (("m.ONNX", b"\x08"), ("m.html", b"<!"), ("m.safetensors", None), ("m", None)):
+        assert cli.main(["export", str(run.path), "-o", str(tmp_path / name)]) == 0
+        data = (tmp_path / name).read_bytes()
+        assert data[2:3] + data[8:9] == b"\0{" if begins is None else data.lower().startswith(begins), name
+    for to, name in (("onnx", "x.html"), ("safetensors", "x.onnx"), ("hub", "x.safetensors")):
+        assert cli.main(["export", str(run.path), "--to", to, "-o", str(tmp_path / name)]) == 2
+        assert f"and to={to}" in " ".join(capsys.readouterr().err.split())
+        assert not (tmp_path / name).exists()
+
+
 def rewritten(file: Path, to: Path, **changes: Any) -> Path:
     """The file with other facts: `a__b=1` for b of a. Its hash still fits."""
     data = file.read_bytes()

@@ -361,7 +361,7 @@ class Run:
         if self.about.key == "image" and not any_size and sources.shape[1:] != torch.Size(self.about.source):
             given, learnt = ("x".join(map(str, size)) for size in (sources.shape[2:], self.about.source[1:]))
             raise UserError(
-                f"pictures are {given}, and {self.path} was trained at {learnt}; whole=True goes over any size by tiles; "
+                f"pictures are {given}, and {self.path} was trained at {learnt}; whole=True goes over any by tiles; "
                 "sparring translate RUN FILES brings files to that size, or with --fit whole keeps theirs"
             )
         known = len(self.about.source_vocabulary) + FIRST

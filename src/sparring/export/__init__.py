@@ -102,9 +102,21 @@ TARGETS: Mapping[str, tuple[str, Callable[[Run, Path], Exported]]] = {
 """What a run is exported to: the file's usual name, and who writes it."""
 
 
-def export(run: Run, to: str, out: Path | None = None) -> Exported:
-    """Write `run` to `out` (none: in the run's folder). Raises `UserError` for what this recipe cannot be."""
-    name, write = resolve(to, TARGETS, "to")
+def target(to: str | None, out: Path | None) -> str:
+    """What is to be written: as asked, else as `out` ends, else safetensors. `UserError` where these contradict."""
+    endings = {Path(name).suffix: each for each, (name, _) in TARGETS.items() if Path(name).suffix}
+    meant = endings.get(out.suffix.lower()) if out is not None else None
+    if to and meant and to != meant:
+        raise UserError(f"out={out} would be of {meant}, and to={to}; leave --to out, or give another --out")
+    return to or meant or "safetensors"
+
+
+def export(run: Run, to: str | None = None, out: Path | None = None) -> Exported:
+    """Write `run` to `out` (none: in the run's folder). Raises `UserError` for what this recipe cannot be.
+
+    `to`: one of `TARGETS`; none is as `out` ends, or safetensors.
+    """
+    name, write = resolve(target(to, out), TARGETS, "to")
     return write(run, out if out is not None else free(run.place / name))
 
 
