@@ -1,5 +1,6 @@
 """Every recipe exported: bitwise the same from its model file, within 1e-4 as ONNX, or refused for a stated reason."""
 
+import dataclasses
 import functools
 import hashlib
 import html
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 import sparring
 from sparring import UserError, checkpoint, cli, recipes, sampling, trained, weights
+from sparring.data import TensorSource
 from sparring.data.kinds import KINDS
 from sparring.data.words import FIRST
 from sparring.export import card, export, facts_of, graph, hub, network, page
@@ -102,6 +104,15 @@ def in_node(made: Path) -> float | None:
     return float(json.loads(done.stdout)["worst"])
 
 
+def runs_its_card(run: sparring.Run, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the code of its card makes, run beside its model file."""
+    monkeypatch.chdir(run.path)
+    told = card.card(run, facts_of(run), {}, None)
+    found: dict[str, Any] = {}
+    exec(told.partition("```python\n")[2].partition("\n```\n")[0], found)
+    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor | str) and name[0] != "_"}
+
+
 def shows_pictures(run: sparring.Run) -> bool:
     return run.about.key == "image" and not run.about.hop and run.model.game.sample is not None
 
@@ -109,10 +120,11 @@ def shows_pictures(run: sparring.Run) -> bool:
 @pytest.mark.usefixtures("few_latents")
 @pytest.mark.parametrize(("recipe", "preset", "data"), [p for p in EXPORTED if p.id not in SLOW])
 def test_a_model_file_is_the_run_and_graphs_are_near(
-    recipe: str, preset: str, data: dict[str, Any], pictures: Path, tmp_path: Path
+    recipe: str, preset: str, data: dict[str, Any], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of(recipe, preset, data, pictures, tmp_path / "run")
     done = export(run, "safetensors")
+    assert runs_its_card(run, monkeypatch)
     again = sparring.load(done.path, device="cpu")
     ours, theirs = everything(run), everything(again)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -139,14 +151,63 @@ def test_even_a_prior_over_codes_has_a_graph(pictures: Path, tmp_path: Path) -> 
     "case", [*((name, *BY_RECIPE[name]) for name in network.REFUSED), OF_SOUNDS], ids=lambda c: c[0]
 )
 def test_what_has_no_graph_is_refused_with_the_reason_and_has_a_model_file(
-    case: tuple[str, str, dict[str, Any]], pictures: Path, tmp_path: Path
+    case: tuple[str, str, dict[str, Any]], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of(*case, pictures, tmp_path / "run")
     with pytest.raises(UserError, match=r"(program and no network|Fourier transform).*--to safetensors"):
         export(run, "onnx")
     again = sparring.load(export(run, "safetensors").path)
+    assert runs_its_card(run, monkeypatch)
     ours, theirs = everything(run), everything(again)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.usefixtures("few_latents")
+@pytest.mark.parametrize(
+    ("case", "tag", "made"),
+    [
+        (("vqvae", *BY_RECIPE["vqvae"]), "unconditional-image-generation", "samples"),
+        (("classifier", "tuned", {"data": "moods"}), "text-classification", "probabilities"),
+    ],
+    ids=lambda v: v[0] if isinstance(v, tuple) else "",
+)
+def test_a_folder_for_the_hub_of_any_kind_of_model(
+    case: tuple[str, str, dict[str, Any]], tag: str, made: str, pictures: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    run = run_of(*case, pictures, tmp_path / "run")
+    folder = export(run, "hub").path
+    assert f"pipeline_tag: {tag}\n" in (folder / "README.md").read_text()
+    assert (folder / "samples.png").is_file() == shows_pictures(run)
+    export(run, "safetensors")
+    assert made in runs_its_card(run, monkeypatch)
+
+
+def test_a_translator_refuses_pictures_of_another_size_unless_it_goes_over_them_by_tiles(
+    pictures: Path, tmp_path: Path
+) -> None:
+    run = run_of("cut", *BY_RECIPE["cut"], pictures, tmp_path / "run")
+    channels, high, wide = run.about.source
+    for size in ((high, wide + 1), (high + 4, wide - 4), (2 * high, 2 * wide)):
+        given = torch.zeros(1, channels, *size, dtype=torch.uint8)
+        with pytest.raises(UserError, match=f"are {size[0]}x{size[1]}, .* at {high}x{wide}; whole=True .*--fit whole"):
+            run.translate(given)
+        assert run.translate(given, whole=True).shape[2:] == size
+
+
+def test_only_an_earlier_export_is_written_over(run: sparring.Run, tmp_path: Path) -> None:
+    config = (run.path / "config.json").read_bytes()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("my own notes")
+    for folder, why in ((run.path, "is a run's own folder"), (mine, "holds files"), (mine / "README.md", "is a file")):
+        with pytest.raises(UserError, match=f"{why}.*--out"):
+            export(run, "hub", folder)
+    assert (run.path / "config.json").read_bytes() == config
+    assert (mine / "README.md").read_text() == "my own notes"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for _ in range(2):
+        assert (export(run, "hub", empty).path / "README.md").is_file()
 
 
 def test_every_recipe_is_covered() -> None:
@@ -201,6 +262,19 @@ def test_the_command_line_writes_and_uses_it(
         capsys.readouterr()
         assert cli.main([words[0], str(tmp_path / words[1]), *words[2:]]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_what_is_written_is_what_the_ending_says(
+    run: sparring.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, begins in (("m.ONNX", b"\x08"), ("m.html", b"<!"), ("m.safetensors", None), ("m", None)):
+        assert cli.main(["export", str(run.path), "-o", str(tmp_path / name)]) == 0
+        data = (tmp_path / name).read_bytes()
+        assert data[2:3] + data[8:9] == b"\0{" if begins is None else data.lower().startswith(begins), name
+    for to, name in (("onnx", "x.html"), ("safetensors", "x.onnx"), ("hub", "x.safetensors")):
+        assert cli.main(["export", str(run.path), "--to", to, "-o", str(tmp_path / name)]) == 2
+        assert f"and to={to}" in " ".join(capsys.readouterr().err.split())
+        assert not (tmp_path / name).exists()
 
 
 def rewritten(file: Path, to: Path, **changes: Any) -> Path:
@@ -282,6 +356,20 @@ def _parted(tensors: dict[str, torch.Tensor]) -> dict[str, torch.nn.Module]:
     return {n: _Holding({k.partition("/")[2]: v for k, v in tensors.items() if k.startswith(f"{n}/")}) for n in names}
 
 
+def test_facts_that_are_no_text_are_refused(file: Path, tmp_path: Path) -> None:
+    data, bad = file.read_bytes(), tmp_path / "bad.safetensors"
+    size = struct.unpack("<Q", data[:8])[0]
+    for told in (5, [], {}, None):
+        text = json.dumps({**json.loads(data[8 : 8 + size]), "__metadata__": {"sparring": told}}).encode()
+        bad.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
+        with pytest.raises(weights.BadModelError, match="not a safetensors file"):
+            sparring.load(bad)
+        kept = tmp_path / f"00000004-{hashlib.sha256(bad.read_bytes()).hexdigest()[:16]}.safetensors"
+        kept.write_bytes(bad.read_bytes())
+        with pytest.raises(checkpoint.CorruptCheckpointError, match="not a safetensors file"):
+            checkpoint.read(kept)
+
+
 def test_forged_facts_run_nothing_and_reach_nothing(file: Path, tmp_path: Path) -> None:
     trap, ran = tmp_path / "trap.py", tmp_path / "ran"
     trap.write_text(f"open({str(ran)!r}, 'w').close()\nrecipe = objective = function = None\n")
@@ -323,6 +411,25 @@ def test_no_folder_of_mine_goes_into_the_file(pictures: Path, tmp_path: Path) ->
     assert (facts.run.data.data, facts.run.data.source) == ("pictures", "edges")
 
 
+def test_no_token_and_no_host_goes_into_the_file(run: sparring.Run, file: Path, tmp_path: Path) -> None:
+    told, address = json.loads((run.path / "config.json").read_text()), "https://SECRET@example.org/set?sig=SECRET"
+    told["facts"] = {"launch": "SECRET:12:", "samples": 9}
+    told["data"]["data"] = told["about"]["name"] = address
+    told["about"]["notes"] = [f"9 pictures in 1 shards at {address}"]
+    shutil.copytree(run.path, tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(json.dumps(told))
+    scores = {"reference": {"data": address}, "metrics": {"copies": {"value": 0.0}}}
+    (tmp_path / "run" / "evaluation.json").write_text(json.dumps(scores))
+    ours = sparring.load(tmp_path / "run")
+    older = rewritten(file, tmp_path / "older.safetensors", run__facts=told["facts"], run__data=told["data"])
+    given = [export(ours, to).path for to in ("safetensors", "onnx", "hub")]
+    given += [export(sparring.load(older), "safetensors", tmp_path / "again.safetensors").path, *given[-1].iterdir()]
+    for written in given:
+        assert written.is_dir() or b"SECRET" not in written.read_bytes(), written.name
+    assert weights.read(given[0])[1].run.data.data == "https://example.org/set"
+    assert weights.read(given[0])[1].run.facts == {"samples": 9}
+
+
 def test_folders_are_cut_off_and_nothing_else() -> None:
     for text, left in (
         ("/home/me/my pictures/cats", "cats"),
@@ -330,6 +437,10 @@ def test_folders_are_cut_off_and_nothing_else() -> None:
         ("24 pictures in /home/me/cats, 3 bad", "24 pictures in cats, 3 bad"),
         ("C:\\Users\\me\\cats.zip", "cats.zip"),
         ("CC BY 4.0, https://example.org/licence/by", "CC BY 4.0, https://example.org/licence/by"),
+        ("2 at https://me:pw@host/set/{0..9}.tar?sv=1&sig=S#x, and", "2 at https://host/set/{0..9}.tar and"),
+        ("simplecache::https://token@example.org/a", "simplecache::https://example.org/a"),
+        ("hf://datasets/me/cats@main/1.tar", "hf://datasets/me/cats@main/1.tar"),
+        ("file:///home/me/cats.tar", "cats.tar"),
         ("and/or", "and/or"),
         ("mnist", "mnist"),
     ):
@@ -489,6 +600,10 @@ def test_the_nearest_training_pictures_are_found(run: sparring.Run) -> None:
     assert source is not None
     own = source[torch.tensor([3, 700, 11])]["image"]
     assert torch.equal(hub.nearest(own, source), own)
+    many = torch.zeros(20_100, 1, 2, 2, dtype=torch.uint8)
+    many[-1] = 9
+    about = dataclasses.replace(source.about, shape=(1, 2, 2), classes=())
+    assert torch.equal(hub.nearest(many[-1:], TensorSource(about, {"image": many})), many[-1:])
 
 
 def test_a_forged_run_folder_runs_nothing_and_shows_nothing_of_mine(

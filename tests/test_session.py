@@ -1,7 +1,9 @@
 """Runs from beginning to end, through the Python API, with real training of a few rounds."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,46 @@ def test_real_data_score_their_own_floor() -> None:
     assert table["frechet distance"]["times_floor"] == 1.0
     noise = torch.randint(0, 256, (500, 1, 8, 8), dtype=torch.uint8)
     assert with_floor(extract(judge, noise), train, test)["frechet distance"]["times_floor"] > 20
+
+
+def test_a_run_that_was_stopped_while_it_was_judged_is_judged_by_resuming(
+    run: sparring.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run.path, stopped)
+    events = (stopped / "events.jsonl").read_bytes()
+    for name in ("evaluation.json", "report.html"):
+        (stopped / name).unlink()
+    for said in ("rounds and no scores yet", "nothing is left to do"):
+        sparring.resume(stopped)
+        assert said in " ".join(capsys.readouterr().err.split())
+    found, whole = (json.loads((path / "evaluation.json").read_text())["metrics"] for path in (stopped, run.path))
+    assert found == whole
+    assert (stopped / "report.html").is_file()
+    assert (stopped / "events.jsonl").read_bytes() == events
+
+
+def test_names_that_no_file_could_hold_are_refused_before_anything_is_written(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        above = tmp_path / os.fsdecode(b"\xff\xfe")
+        shutil.copytree(pictures, above / "pictures")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (tmp_path / "link").symlink_to(above / "pictures")
+    monkeypatch.chdir(above)
+    for settings, name in (
+        ({"data": str(above / "pictures")}, "data"),
+        ({"data": "pictures/"}, "data"),
+        ({"data": str(tmp_path / "link")}, "data"),
+        ({"runs": str(above / "runs")}, "runs"),
+    ):
+        with pytest.raises(UserError, match=rf"{name}=.*udcff.*is not UTF-8; rename"):
+            sparring.train("dcgan", quiet=True, **{**QUICK, "runs": str(tmp_path / "runs"), **settings})
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(sys, "argv", ["sparring", str(above)])
+    assert "sparring" in session.environment("cpu")["command"].encode().decode()
 
 
 def test_a_second_run_never_overwrites_the_first(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         meta = json.loads(header.get("__metadata__", {}).get("sparring", "{}"))
         tensors = parse(data)
-    except (SafetensorError, ValueError, AttributeError) as error:
+    except (SafetensorError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise CorruptCheckpointError(f"{path}: not a safetensors file: {error}") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CorruptCheckpointError(f"{path}: not a checkpoint of sparring (format {FORMAT})")

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring import __version__
-from sparring.config import UserError, did_you_mean
+from sparring.config import UserError, did_you_mean, printable
 from sparring.flags import command, positional
 
 if TYPE_CHECKING:
@@ -362,7 +362,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         process = os.environ.get("RANK", "0")
         where = "error" if process == "0" else f"error in process {process}"
-        Console(stderr=True, soft_wrap=True).print(f"{where}: {error}", style="bold red", markup=False, highlight=False)
+        told = printable(f"{where}: {error}", lines=True)  # names of files, and of members of a zip, come from anywhere
+        Console(stderr=True, soft_wrap=True).print(told, style="bold red", markup=False, highlight=False)
         return 2
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sparring.config import UserError, did_you_mean
+from sparring.config import UserError, did_you_mean, printable
 from sparring.flags import command, positional, text
-from sparring.runs import printable
 
 if TYPE_CHECKING:
     from sparring.data.finding import Finding

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from sparring.config import UserError
+from sparring.config import UserError, printable
 from sparring.flags import command, positional, text
-from sparring.runs import printable
 
 if TYPE_CHECKING:
     from sparring.doctor.record import Finding

@@ -17,7 +17,7 @@ def export(arguments: Sequence[str]) -> None:
 
     def run(
         path: positional(str, "RUN"),  # type: ignore[valid-type]
-        to: Literal["safetensors", "onnx", "html", "hub"] = "safetensors",
+        to: Literal["safetensors", "onnx", "html", "hub"] | None = None,
         out: text("PATH", "-o") = None,  # type: ignore[valid-type]
         push: text("NAME/MODEL") = None,  # type: ignore[valid-type]
         licence: text("LICENCE") = None,  # type: ignore[valid-type]
@@ -34,7 +34,7 @@ def export(arguments: Sequence[str]) -> None:
 
         Args:
             path: The run's folder, e.g. runs/cdcgan-mnist-1, or a model file made from one.
-            to: What to write.
+            to: What to write; none: as the ending of --out says, or safetensors.
             out: The file or folder; none: model.safetensors, model.onnx, model.html, hub in the run's folder.
             push: With --to hub: also upload it to this repository; log in first, with `hf auth login`.
             licence: Of the weights, for the card of --to hub, such as cc-by-4.0.
@@ -44,11 +44,14 @@ def export(arguments: Sequence[str]) -> None:
         """
         from sparring import trained
         from sparring.export import export as written
+        from sparring.export import target
 
-        opened, place = trained.load(path, trust, checkpoint=checkpoint), Path(out).expanduser() if out else None
-        if to != "hub" and (push or licence or public):
+        place = Path(out).expanduser() if out else None
+        to_what = target(to, place)
+        opened = trained.load(path, trust, checkpoint=checkpoint)
+        if to_what != "hub" and (push or licence or public):
             raise UserError("--push, --licence and --public belong to --to hub")
-        if to == "hub" and (push or licence):
+        if to_what == "hub" and (push or licence):
             from sparring.export import free
             from sparring.export.hub import Model
 
@@ -58,7 +61,7 @@ def export(arguments: Sequence[str]) -> None:
             if push:
                 print(model.push_to_hub(push, not public, licence))
             return
-        done = written(opened, to, place)
+        done = written(opened, to_what, place)
         for line in done.told:
             Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
         print(done.path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.table import Table
 
-from sparring.config import UserError
+from sparring.config import UserError, printable
 from sparring.files import replacing
 from sparring.flags import command, positional, text
 
@@ -110,7 +110,6 @@ def sample(arguments: Sequence[str]) -> None:
         """
         from sparring import trained
         from sparring.data.words import written
-        from sparring.runs import printable
 
         opened = trained.load(path, trust, checkpoint=checkpoint)
         ending, voice = ENDINGS[opened.about.key], None if vocoder is None else trained.load(vocoder)
@@ -121,7 +120,7 @@ def sample(arguments: Sequence[str]) -> None:
         samples = opened.sample(n, label, seed, caption, None if temperature is None else _number(temperature))
         named = "".join(c if c.isalnum() else "-" for c in label or caption or "")  # a class may be T-shirt/top
         suffix = f"samples-seed{seed}" + (f"-{named}" if named else "") + ("-best" if checkpoint == "best" else "")
-        target = Path(out).expanduser() if out else opened.place / (suffix if separate else f"{suffix}{ending}")
+        target = Path(out).expanduser() if out else _place(opened, suffix if separate else f"{suffix}{ending}")
         save_all(samples, opened.about, target, separate, voice)
         said = opened.about.key == "text" and not out and not separate
         for line in written(samples, opened.about) if said else ():
@@ -173,7 +172,7 @@ def translate(arguments: Sequence[str]) -> None:
         if opened.about.masked:
             raise UserError(f"{path} fills holes, and needs to know where they are: sparring inpaint {path} ...")
         folder = "translated" + "".join(c if c.isalnum() else "-" for c in f"-{label}" if label)
-        target = Path(out).expanduser() if out else opened.place / folder
+        target = Path(out).expanduser() if out else _place(opened, folder)
         if opened.about.key in ("text", "point"):
             return _write_texts(opened, files, target, label)
 
@@ -218,7 +217,7 @@ def upscale(arguments: Sequence[str]) -> None:
             return opened.upscale(picture[None])[0]
 
         given = _read(files, opened.about.source, "whole")
-        _write(files, given, made, Path(out).expanduser() if out else opened.place / "upscaled")
+        _write(files, given, made, Path(out).expanduser() if out else _place(opened, "upscaled"))
 
     command(run, arguments, "upscale")
 
@@ -267,7 +266,7 @@ def inpaint(arguments: Sequence[str]) -> None:
             return opened.inpaint(known, hole[None])[0]
 
         given = _read(files, (max(3, channels), 0, 0), "whole")
-        _write(files, given, made, Path(out).expanduser() if out else opened.place / "inpainted")
+        _write(files, given, made, Path(out).expanduser() if out else _place(opened, "inpainted"))
 
     command(run, arguments, "inpaint")
 
@@ -303,6 +302,13 @@ def _opened(name: str, path: str, files: Sequence[str], trust: bool, checkpoint:
     return trained.load(path, trust, checkpoint=checkpoint)
 
 
+def _place(run: Run, name: str) -> Path:
+    """Where it goes by default. `UserError` for a link there: a run from elsewhere leads nowhere."""
+    from sparring.export import free
+
+    return free(run.place / name)
+
+
 def _read(files: Sequence[str], shape: tuple[int, ...], fit: str) -> Iterator[tuple[str, Tensor | str]]:
     from sparring.data.pictures import pictures_of
 
@@ -325,12 +331,14 @@ def _write(
     for name, picture in given:
         made = picture if isinstance(picture, str) else make(picture)
         if isinstance(made, str):
-            console.print(f"{name}: {made}; passed over", style="yellow", markup=False)
+            console.print(printable(f"{name}: {made}; passed over"), style="yellow", markup=False)
             continue
         place = target / f"{Path(name).with_suffix('')}.png"
         while place in written:  # x/1.png and x/1.jpg, or y/1.png
             place = place.with_stem(f"{place.stem}-again")
         here = place.resolve()
+        if not here.parent.is_relative_to(target.resolve()):
+            raise UserError(f"{place.parent} is a link to another place; remove it, or name another --out")
         if here in own or (place.exists() and own & set(here.parents)):
             raise UserError(f"{place} is one of your own pictures, which are not written over; name another --out")
         written.add(place)

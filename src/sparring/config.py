@@ -25,20 +25,35 @@ class UserError(Exception):
     """A mistake that the user can mend: the message names the setting, its value and the fix."""
 
 
-_outside_code = contextvars.ContextVar("outside_code", default=True)
+def printable(text: str, lines: bool = False) -> str:
+    """Text without control characters, which could rewrite a terminal. `lines`: line ends may stay."""
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+_asked = contextvars.ContextVar[str | None]("asked", default=None)
 
 
 @contextlib.contextmanager
-def no_outside_code() -> Iterator[None]:
+def no_outside_code(asked: str = "") -> Iterator[None]:
     """Within it, `resolve` imports nothing: for run folders from elsewhere, which must not execute code.
 
-    What it gives instead raises when it is used, so that sampling works and training does not.
+    What it gives instead raises when it is used, so that sampling works and training does not. Nor is any address
+    contacted but the one that the user `asked` for.
     """
-    token = _outside_code.set(False)
+    token = _asked.set(asked)
     try:
         yield
     finally:
-        _outside_code.reset(token)
+        _asked.reset(token)
+
+
+def check_contact(address: str) -> None:
+    """`UserError` within `no_outside_code`: who is contacted, and when, is not for a run from elsewhere to say."""
+    if _asked.get() not in (None, address):
+        raise UserError(
+            f"data={address} is an address, and reading a run does not contact it; if the run is yours, add --trust, "
+            "or load it with trust=True"
+        )
 
 
 class Withheld:
@@ -77,7 +92,7 @@ def resolve(text: str, choices: Mapping[str, T], setting: str) -> T:
             f"{setting}: '{text}' is not one of {listed}{did_you_mean(text, list(choices))}. "
             f"Your own goes as 'module:name' or 'file.py:name'."
         )
-    if not _outside_code.get():
+    if _asked.get() is not None:
         return Withheld(
             f"{setting}={text} is code outside the package, and reading a run does not execute it; "
             "load it with trust=True if it is yours"

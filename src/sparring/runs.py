@@ -164,7 +164,7 @@ def environment(device: str) -> dict[str, Any]:
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-        "command": " ".join(sys.argv),
+        "command": " ".join(sys.argv).encode(errors="replace").decode(),  # names of files need not be UTF-8
     }
 
 
@@ -208,11 +208,6 @@ def writable(run: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{run}: {error}; free some space or mend the path, then try again") from None
-
-
-def printable(text: str) -> str:
-    """Text without control characters, which could rewrite a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class Events:

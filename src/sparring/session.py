@@ -17,7 +17,16 @@ from typing import Any
 from rich.console import Console
 
 from sparring import checkpoint, recipes, sinks, training
-from sparring.config import UserError, check_limits, did_you_mean, from_json, is_outside, read_json, to_json
+from sparring.config import (
+    UserError,
+    check_limits,
+    did_you_mean,
+    from_json,
+    is_outside,
+    printable,
+    read_json,
+    to_json,
+)
 from sparring.data import NAMED, Data, Source, Splits, open_data
 from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
@@ -36,7 +45,6 @@ from sparring.runs import (
     forget_after,
     new_folder,
     only_one,
-    printable,
     read_config,
     read_events,
     writable,
@@ -86,6 +94,7 @@ def start_run(plan: Plan, console: Console) -> Run:
 
 
 def _start_run(plan: Plan, console: Console, world: World) -> Run:
+    check_names(plan)
     with world.in_turn():
         splits: Splits = open_data(plan.data)
     check_limits(plan.model)
@@ -200,14 +209,19 @@ def _resume(path: Path, console: Console, world: World) -> Run:
     machine = find_machine(plan.how, source.about.key, world)
     game = training.assemble(plan, source.about, machine)
     state = checkpoint.restore_newest(game, run.path / "checkpoints", warner(console))
-    if state.round >= plan.model.rounds:
+    played = state.round >= plan.model.rounds
+    unjudged = plan.how.evaluate and not (run.path / "evaluation.json").is_file()
+    if played and not world.told(unjudged if world.first else None):
         console.print(f"{path} is complete: {state.round:,} rounds; nothing is left to do")
         return run
-    if world.first:
+    if world.first and not played:
         with only_one(run.path), writable(run.path):  # else another process's events would be dropped
             forget_after(run.path, state.round)
     yields = bool(read_config(run.path).facts.get("yields")) and world.size == 1
     job = Job(run.path, plan, splits, source, machine, game, state, shards, yields=yields)
+    if played:
+        console.print(f"{path} has all its {state.round:,} rounds and no scores yet", markup=False)
+        return conclude(job, console)
     for event in read_events(run.path):
         spent = event.get("seconds"), event.get("cpu_seconds")
         if event["event"] == "losses" and all(isinstance(number, float) for number in spent):
@@ -248,18 +262,22 @@ def warn_of(job: Job, console: Console) -> None:
 
 def finish(job: Job, console: Console) -> Run:
     """Play to the end; then judge and report."""
-    done = training.play(job, console)
-    run = Run(job.folder, trust=True)
-    world = job.shards.world
-    if not world.first:
-        if done and job.plan.how.evaluate:
-            run.assist(world)
-        return run
-    if not done:
+    if training.play(job, console):
+        return conclude(job, console)
+    if job.shards.world.first:
         at = f"at round {job.state.round:,} of {job.settings.rounds:,}"
         console.print(
             f"stopped and saved {at}. Go on with:  sparring resume {job.folder}", markup=False, soft_wrap=True
         )
+    return Run(job.folder, trust=True)
+
+
+def conclude(job: Job, console: Console) -> Run:
+    """Judge and report what was played to the end."""
+    run, world = Run(job.folder, trust=True), job.shards.world
+    if not world.first:
+        if job.plan.how.evaluate:
+            run.assist(world)
         return run
     if job.plan.how.evaluate:
         run.world = world
@@ -340,6 +358,16 @@ def checked(plan: Plan, source: Source, shards: Shards) -> None:
     least = shards.count * getattr(plan.model, "pack", 1)
     if plan.model.batch % least:
         raise UserError(f"batch={plan.model.batch} cannot be cut into {shards.count} shards; use a multiple of {least}")
+
+
+def check_names(plan: Plan) -> None:
+    """`UserError` for a setting that could not be written down: a folder above the data whose name is no UTF-8, say."""
+    for settings in (plan.data, plan.how, plan.model):
+        for name, value in to_json(settings).items():
+            try:
+                str(value).encode()
+            except UnicodeEncodeError:
+                raise UserError(f"{name}={value!a}: a name in it is not UTF-8; rename that folder or file") from None
 
 
 def with_full_paths(plan: Plan) -> Plan:

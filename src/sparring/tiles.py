@@ -27,30 +27,32 @@ def by_tiles(apply: Callable[[Tensor], Tensor], pictures: Tensor, tile: Sequence
 
     `apply`: (n, C, *tile) -> (n, D, factor x tile). Where tiles overlap, each counts the more the farther the pixel is
     from its edge. Smaller pictures are continued by their border up to the size of a tile, and cut again.
+    Beside the result, which is made in place, there is memory for a few tiles and for one channel.
     """
     height, width = pictures.shape[2:]
     below, beside = max(0, tile[0] - height), max(0, tile[1] - width)
-    padded = F.pad(pictures, (0, beside, 0, below), mode="replicate")
+    padded = F.pad(pictures, (0, beside, 0, below), mode="replicate") if below or beside else pictures
     corners = [(y, x) for y in starts(padded.shape[2], tile[0]) for x in starts(padded.shape[3], tile[1])]
     weight = torch.outer(ramp(factor * tile[0]), ramp(factor * tile[1]))
     at_once = max(1, PIXELS // (tile[0] * tile[1]))
-    done = []
-    for picture in padded:
-        total, counted = torch.zeros(0), torch.zeros(factor * padded.shape[2], factor * padded.shape[3])
+    size = [factor * side for side in padded.shape[2:]]
+    out, counted = torch.zeros(0), torch.zeros(size)
+    for place, picture in enumerate(padded):
+        counted.zero_()
         for first in range(0, len(corners), at_once):
             some = corners[first : first + at_once]
             made = apply(torch.stack([picture[:, y : y + tile[0], x : x + tile[1]] for y, x in some]))
-            if not len(total):
-                total = torch.zeros(made.shape[1], *counted.shape)
+            if not len(out):
+                out = torch.zeros(len(padded), made.shape[1], *size)
             for (y, x), part in zip(some, made, strict=True):
                 where = (
                     slice(factor * y, factor * (y + tile[0])),
                     slice(factor * x, factor * (x + tile[1])),
                 )
-                total[:, where[0], where[1]] += weight * part
+                out[place][:, where[0], where[1]] += weight * part
                 counted[where] += weight
-        done.append((total / counted)[:, : factor * height, : factor * width])
-    return torch.stack(done)
+        out[place].div_(counted)
+    return out[:, :, : factor * height, : factor * width]
 
 
 def starts(length: int, tile: int) -> list[int]:

@@ -18,11 +18,7 @@ from torch import Tensor, nn
 from sparring import checkpoint, recipes, sampling, training, weights
 from sparring.average import batch_norms
 from sparring.care import BEST, smoothed
-from sparring.config import (
-    UserError,
-    from_json,
-    no_outside_code,
-)
+from sparring.config import UserError, from_json, no_outside_code
 from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.holes import with_hole
@@ -52,15 +48,7 @@ from sparring.metrics.features import Extractor, extract
 from sparring.nn.alignment import csls
 from sparring.nn.signal import mel_of
 from sparring.report import write_report
-from sparring.runs import (
-    How,
-    Plan,
-    Written,
-    now,
-    read_config,
-    read_events,
-    write_json,
-)
+from sparring.runs import How, Plan, Written, now, read_config, read_events, write_json
 from sparring.tiles import by_tiles, tile_for
 
 CLASSIFIER = "classifier"
@@ -170,9 +158,9 @@ class Run:
         """Facts of the data as the recipe learnt from them."""
         return self.written.about
 
-    def guard(self) -> contextlib.AbstractContextManager[None]:
-        """What must surround everything that resolves a name which the run gives."""
-        return contextlib.nullcontext() if self.trust else no_outside_code()
+    def guard(self, asked: str = "") -> contextlib.AbstractContextManager[None]:
+        """What must surround everything that resolves a name which the run gives. `asked`: the user's own `data`."""
+        return contextlib.nullcontext() if self.trust else no_outside_code(asked)
 
     @cached_property
     def plan(self) -> Plan:
@@ -349,7 +337,7 @@ class Run:
         """Images of (N, C, H, W) uint8 sources, all at once or by tiles."""
         self._refuse_unless_translating()
         game, modules = self.model.game, self.model.modules
-        self._check_sources(sources)
+        self._check_sources(sources, any_size=tile is not None)
 
         def made(x: Tensor) -> Tensor:
             to = {} if label is None else {"label": torch.full((len(x),), label)}
@@ -361,7 +349,7 @@ class Run:
             out = made(x) if tile is None else by_tiles(made, x, tile, self.factor)
             return sampling.finished(out, self.about)
 
-    def _check_sources(self, sources: Tensor) -> None:
+    def _check_sources(self, sources: Tensor, any_size: bool) -> None:
         kind, (first, *_) = KINDS[self.about.key], self.about.source
         wanted = {"image": f"(N, {first}, H, W)", "text": "(N, L)", "point": f"(N, {first})"}[self.about.key]
         fits = self.about.key == "text" or sources.shape[1:2] == (first,)
@@ -369,6 +357,12 @@ class Run:
             dtype = str(kind.dtype).removeprefix("torch.")
             raise UserError(
                 f"{kind.what} are {sources.dtype} of shape {tuple(sources.shape)}; {dtype} {wanted} is expected"
+            )
+        if self.about.key == "image" and not any_size and sources.shape[1:] != torch.Size(self.about.source):
+            given, learnt = ("x".join(map(str, size)) for size in (sources.shape[2:], self.about.source[1:]))
+            raise UserError(
+                f"pictures are {given}, and {self.path} was trained at {learnt}; whole=True goes over any by tiles; "
+                "sparring translate RUN FILES brings files to that size, or with --fit whole keeps theirs"
             )
         known = len(self.about.source_vocabulary) + FIRST
         if self.about.key == "text" and not bool(((sources >= 0) & (sources < known)).all()):
@@ -381,21 +375,27 @@ class Run:
             )
         return self.model.modules[CLASSIFIER]
 
-    def classify(self, pictures: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 -> (N, classes) float32 probabilities, in the order of `about.classes`.
+    def classify(self, samples: Tensor) -> Tensor:
+        """Samples as the data store them, pictures uint8 (N, C, H, W) -> (N, classes) float32 probabilities.
 
-        `UserError` for recipes that learn no classifier and for pictures of another shape.
+        In the order of `about.classes`. `UserError` for recipes that learn no classifier, and for samples of another
+        kind or shape.
         """
-        network, shape = self._classifier(), self.about.shape
-        if pictures.dtype != torch.uint8 or tuple(pictures.shape[1:]) != shape:
-            raise UserError(
-                f"pictures are {pictures.dtype} of shape {tuple(pictures.shape)}; uint8 (N, "
-                f"{', '.join(map(str, shape))}) is expected"
-            )
+        network = self._classifier()
+        self._check_samples(samples)
         with isolated():
-            logits = extract(extractor_of(network, self.about, self.machine.device), pictures).logits
+            logits = extract(extractor_of(network, self.about, self.machine.device), samples).logits
             assert logits is not None
             return logits.softmax(1)
+
+    def _check_samples(self, samples: Tensor) -> None:
+        """`UserError` for samples of another kind or shape than the run's."""
+        kind, shape = KINDS[self.about.key], self.about.shape
+        if samples.dtype != kind.dtype or tuple(samples.shape[1:]) != shape:
+            raise UserError(
+                f"{kind.what} are {samples.dtype} of shape {tuple(samples.shape)}; "
+                f"{str(kind.dtype).removeprefix('torch.')} (N, {', '.join(map(str, shape))}) is expected"
+            )
 
     def voiced(self, pictures: Tensor, about: About) -> Tensor:
         """(N, 1, bands, frames) uint8 spectrograms as `about` tells of them -> (N, 1, T) int16, by a run of vocoder.
@@ -429,14 +429,10 @@ class Run:
 
         `UserError` for recipes without a code, and for samples of another kind or shape.
         """
-        game, kind = self.model.game, KINDS[self.about.key]
+        game = self.model.game
         if game.reconstruct is None:
             raise UserError(f"{self.path}: the recipe {self.plan.recipe} has no codes; use ae, vae, vqvae or vae_gan")
-        if samples.dtype != kind.dtype or tuple(samples.shape[1:]) != self.about.shape:
-            raise UserError(
-                f"samples are {samples.dtype} of shape {tuple(samples.shape)}; {kind.dtype} of (N, "
-                f"{', '.join(map(str, self.about.shape))}) is expected"
-            )
+        self._check_samples(samples)
         with isolated(), torch.no_grad():
             torch.manual_seed(0)
             parts = [ready(part, self.machine.device) for part in torch.split(samples, sampling.CHUNK)]
@@ -525,7 +521,7 @@ class Run:
         console = console or Console(stderr=True)
         self.folder("judge")
         if splits is None:
-            with self.guard():
+            with self.guard("" if against is None else against.data):
                 splits = as_learnt(open_data(against or self.plan.data), self.about, self.plan)
         usual, split = default_split(splits), checked_split(splits, split)
         with isolated():

@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from sparring.average import batch_norms
-from sparring.config import UserError
+from sparring.config import UserError, printable
 from sparring.data import Source
 from sparring.distributed import WHOLE, Shards
 from sparring.engine import NonFiniteLossError, Train, rounds, start
 from sparring.game import Game
 from sparring.machine import Machine, cores_each, peak_memory
-from sparring.runs import Plan, duration, printable
+from sparring.runs import Plan, duration
 from sparring.training import Job, assemble, stream
 
 MANY = 20

@@ -33,6 +33,12 @@ from sparring.runs import How, Written
 FORMAT = "sparring-model-1"
 FOLDERS = re.compile(r"(?:(?<![\w.:/])~?/|(?<!\w)[A-Za-z]:[\\/])(?:[^/\\\n:]*[/\\])*")
 """Absolute folders in a text, up to the last slash."""
+ADDRESS = re.compile(r"(?<![\w+.-])([A-Za-z][\w+.-]*://)(?:[^/?#\s]*@)?([^?#\s]*)(?:[?#]\S*)?")
+"""An address in a text: what leads to its host, without a user or token before it; its path; and no more."""
+LOCAL = re.compile(r"(?<![\w+.-])(?:file|local)://(?:[^/\s]*/)*", re.IGNORECASE)
+"""An address of a file here, up to the last slash."""
+WHO = ("launch",)
+"""Findings of a run that tell of the machine it ran on."""
 MOST_NUMBERS = 2**28
 """In one sample: more would be a forged shape."""
 
@@ -59,24 +65,30 @@ class Facts:
 
 
 def bare(value: Any) -> Any:
-    """The same JSON with no folder in it: a file or folder that a setting names, by its own name; in texts alike."""
+    """The same JSON with no folder in it: a file or folder that a setting names, by its own name; in texts alike.
+
+    Of addresses host and path are left: what stands before and behind them may be a password or an access token.
+    """
     if isinstance(value, dict):
         return {key: bare(item) for key, item in value.items()}
     if isinstance(value, list):
         return [bare(item) for item in value]
-    return FOLDERS.sub("", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return FOLDERS.sub("", LOCAL.sub("", ADDRESS.sub(r"\1\2", value)))
 
 
 def nameless(run: Written, how: How) -> Written:
-    """A run's configuration as it may be given away: without folders, and run by `how`."""
+    """A run's configuration as it may be given away: without folders, tokens and hosts, and run by `how`."""
     about = dataclasses.replace(run.about, classes=(), vocabulary=(), source_vocabulary=())
     told = from_json(About, bare(to_json(about)), "about")
     about = dataclasses.replace(
         run.about, name=told.name.rstrip("/\\").rpartition("/")[2] or told.name, notes=told.notes
     )
     data = from_json(Data, bare(to_json(run.data)), "data")
+    facts = {name: bare(value) for name, value in run.facts.items() if name not in WHO}
     return dataclasses.replace(
-        run, recipe=bare(run.recipe), model=bare(run.model), data=data, how=how, about=about, facts=bare(run.facts)
+        run, recipe=bare(run.recipe), model=bare(run.model), data=data, how=how, about=about, facts=facts
     )
 
 
@@ -115,7 +127,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], Facts]:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         told = json.loads(header.get("__metadata__", {}).get("sparring", "{}"))
         tensors = parse(data)
-    except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
+    except (SafetensorError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise BadModelError(f"{path}: not a safetensors file: {error}") from None
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise BadModelError(

@@ -244,6 +244,16 @@ def test_broken_zips_are_told(tmp_path: Path) -> None:
     assert "cannot be unpacked" in report.bad[0][1]
 
 
+def test_a_damaged_member_packed_by_lzma_costs_nothing_but_itself(tmp_path: Path) -> None:
+    members = good_members()
+    path = zip_of(tmp_path / "set.zip", members, zipfile.ZIP_LZMA)
+    data, at = path.read_bytes(), 30 + len(next(iter(members))) + 4  # the properties of the first member's stream
+    path.write_bytes(data[:at] + b"\xff" * 5 + data[at + 5 :])
+    report = inspect_pictures(path, Data())
+    assert (report.good, len(report.bad)) == (len(members) - 1, 1)
+    assert "cannot be unpacked" in report.bad[0][1]
+
+
 def test_encrypted_members_are_told(tmp_path: Path) -> None:
     archive = zip_of(tmp_path / "set.zip", good_members(), zipfile.ZIP_STORED)
     data = bytearray(archive.read_bytes())

@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from sparring import checkpoint, cli
-from sparring.config import UserError
+from sparring.config import UserError, no_outside_code
 from sparring.data import Data, open_data, shards, stores
 from sparring.data.clusters import unlabelled
 from sparring.data.decode import Decoded, decode
@@ -264,6 +264,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_HEAD(self) -> None:
+        file = self.server.folder / self.path.rpartition("/")[2]
+        self.send_response(200 if file.is_file() else 404)
+        if file.is_file():
+            self.send_header("Content-Length", str(file.stat().st_size))
+            self.send_header("ETag", hashlib.sha256(file.read_bytes()).hexdigest())
+        self.end_headers()
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -358,10 +366,11 @@ def test_an_object_store_is_read_through_fsspec(made: Path) -> None:
     assert hashed(source) == hashed(opened(made)["train"])
     with pytest.raises(ShardError, match=r"memory://nowhere/index.safetensors could not be fetched"):
         opened("memory://nowhere")
-    with pytest.raises(UserError, match=r"data=gopher://x/index.safetensors: .*gopher"):
+    with pytest.raises(UserError, match=r"data=gopher://x: 'gopher' is not one of http"):
         opened("gopher://x")
-    with pytest.raises(UserError, match="an address with a password"):
-        opened("https://me:secret@x/set")
+    for who in ("me:secret", "token", "me:", ":secret"):
+        with pytest.raises(UserError, match="an address with a user or password"):
+            opened(f"https://{who}@x/set")
 
 
 # -- shards made elsewhere -------------------------------------------------------------------------------
@@ -406,6 +415,63 @@ def test_shards_of_webdataset_are_indexed_once(
     assert rows(opened(f"{url(server)}/data-{{000..003}}.tar", test=0.25)["test"]) == rows(splits["test"])
 
 
+def test_shards_elsewhere_that_have_changed_are_fetched_and_indexed_anew(
+    tmp_path: Path, cache: Path, server: Server
+) -> None:
+    server.folder = foreign(tmp_path / "foreign")
+    address = f"{url(server)}/data-{{000..003}}.tar"
+    before = opened(address)["train"].about.sha256
+    assert opened(address)["train"].about.sha256 == before
+    third = server.folder / "data-002.tar"
+    size = third.stat().st_size
+    tar_of(third, {f"other{i}.png": picture(99 + i) for i in range(6)} | {f"other{i}.cls": b"1" for i in range(6)})
+    assert third.stat().st_size == size  # tars are padded
+    splits = opened(address)
+    assert splits["train"].about.sha256 != before
+    assert {server.asked[f"data-00{i}.tar"] for i in (0, 1, 3)} == {1}
+    assert server.asked["data-002.tar"] == 2
+    assert len(rows(splits["train"])) == 18
+    server.shutdown()
+    server.server_close()  # nobody can tell whether it has changed
+    assert opened(address)["train"].about.sha256 == splits["train"].about.sha256
+
+
+def test_an_address_is_of_a_store_and_goes_over_the_wire_in_ascii(server: Server, made: Path) -> None:
+    far = opened(f"{url(server)}/ein schöner satz")["train"]
+    assert far.about.sha256 == opened(made)["train"].about.sha256
+    for told, sent in (
+        ("https://bücher.example:80/ä b/%20x?q=ü", "https://xn--bcher-kva.example:80/%C3%A4%20b/%20x?q=%C3%BC"),
+        ("http://[::1]:80/{0..9}.tar?sig=a%2Fb&v=1", "http://[::1]:80/%7B0..9%7D.tar?sig=a%2Fb&v=1"),
+    ):
+        assert stores.over_the_wire(told) == sent
+    assert stores.checked("http://[::1]:80/set").hostname == "::1"
+    for address, why in (
+        ("simplecache::https://x/set", "a chain of addresses"),
+        ("s3://x/set::ssh://y/z", "a chain of addresses"),
+        ("ssh://x/set", "'ssh' is not one of http, https"),
+        ("https://[x/set", "is not an address"),
+        ("https://ü..x/set", "is not an address"),
+    ):
+        with pytest.raises(UserError, match=why):
+            opened(address)
+
+
+def test_a_run_from_elsewhere_does_not_choose_who_is_contacted(server: Server) -> None:
+    with no_outside_code(), pytest.raises(UserError, match=r"reading a run does not contact it.*--trust"):
+        opened(url(server))
+    with no_outside_code("https://another.example/set"), pytest.raises(UserError, match="does not contact it"):
+        opened(url(server))
+    assert not server.asked
+    with no_outside_code(url(server)):
+        assert len(opened(url(server))["train"])
+
+
+@pytest.mark.parametrize("hidden", ["._{}.png", "./._{}.png", "__MACOSX/{}.png", "a/.thumbs/{}.png"])
+def test_what_a_mac_puts_into_a_tar_is_passed_over(tmp_path: Path, hidden: str) -> None:
+    members = {hidden.format(i): b"Mac OS X" for i in range(9)} | {f"./{i}.png": picture(i) for i in range(9)}
+    assert sum(map(len, opened(tar_of(tmp_path / "mac.tar", members)).values())) == 9
+
+
 def test_one_tar_is_a_set_and_color_is_looked_for(tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.new("L", (9, 9), 7).save(stream, "PNG")
@@ -421,7 +487,8 @@ def test_one_tar_is_a_set_and_color_is_looked_for(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_tar_is_told(tmp_path: Path) -> None:
     sound = {f"{i}.png": picture(i) for i in range(3)}
     for members, told in (
-        ({**sound, "0.jpg": picture(9)}, "holds two pictures of the name '0.jpg'"),
+        ({**sound, "0.jpg": picture(9)}, "holds two pictures of the sample '0', the second '0.jpg'; .* only one"),
+        ({"0.png": picture(0)}, r"has 1 sample\(s\); at least 2 are needed"),
         ({**sound, "0.cls": b"cat"}, "holds b'cat', not the number of a class"),
         ({**sound, "0.cls": b"9" * 20}, "not the number of a class"),
         ({**sound, "7.png": b""}, "holds '7.png' of 0 bytes"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from sparring import tiles
 from sparring.config import UserError
 from sparring.nn.restore import Filler, Gated, Upscaler, factor_of, filled_smoothly
 from sparring.nn.translate import PatchCritic
@@ -135,3 +139,28 @@ def test_starts_cover_a_side_and_overlap() -> None:
     assert tile_for((7, 7)) == (70, 70)
     assert tile_for((64, 128)) == (64, 128)
     assert tile_for((28, 56)) == (84, 168)
+
+
+class Watching(TorchDispatchMode):
+    """Every memory that operations within it made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: dict[int, Tensor] = {}  # all kept, so that no place is used twice
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.made.setdefault(made.untyped_storage().data_ptr(), made)
+        return made
+
+
+def test_tiles_take_the_memory_of_the_result_and_little_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "PIXELS", 32 * 32)  # of one tile at a time
+    pictures = torch.rand(2, 3, 160, 160)
+    given = pictures.data_ptr()
+    with Watching() as found:
+        made = by_tiles(lambda some: 2 * some, pictures, (32, 32))
+    torch.testing.assert_close(made, 2 * pictures)
+    large = [one for one in found.made.values() if one.untyped_storage().nbytes() >= 4 * pictures[0].numel()]
+    assert {one.untyped_storage().data_ptr() for one in large} - {given} == {made.data_ptr()}

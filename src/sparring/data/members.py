@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import os
 import stat
 import zipfile
@@ -31,6 +32,12 @@ class File:
     """Its bytes, or `UnreadableError`."""
 
 
+def hidden(name: str) -> bool:
+    """Whether a file of this path is one that systems put beside others, or keep from sight."""
+    parts = PurePosixPath(name).parts
+    return any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in parts)
+
+
 @dataclass
 class Listing:
     """What a folder or zip holds."""
@@ -44,8 +51,7 @@ class Listing:
 
     def add(self, name: str, read: Callable[[], bytes], problem: str = "") -> None:
         """Sort a file under pictures, files left out, or no pictures; hidden ones are passed over."""
-        parts = PurePosixPath(name).parts
-        if any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in parts):
+        if hidden(name):
             return
         if not self.wanted(name):
             self.skipped[PurePosixPath(name).suffix.lower() or "no ending"] += 1
@@ -158,7 +164,7 @@ def member_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(info) as member:
             return _bounded(member.read(MAX_FILE + 1))
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError) as error:
         # RuntimeError: encrypted, or (NotImplementedError) packed in a way that zipfile does not know
         raise UnreadableError(f"cannot be unpacked: {error or type(error).__name__}") from None
 

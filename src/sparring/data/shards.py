@@ -7,6 +7,7 @@ processes and resuming are those of every other source. Members are checked agai
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -17,29 +18,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from sparring.config import UserError, from_json, to_json
-from sparring.data.ahead import progress
+from sparring.config import UserError, check_contact, from_json, read_json, to_json
+from sparring.data.ahead import in_order, progress
 from sparring.data.cache import cache_dir
 from sparring.data.decode import UnreadableError, decode
 from sparring.data.labels import is_picture
-from sparring.data.members import MAX_FILE
+from sparring.data.members import MAX_FILE, hidden
 from sparring.data.pictures import DEFAULT_SIZE
 from sparring.data.settings import Data
 from sparring.data.source import About, Source, carve, class_prior
-from sparring.data.stores import ShardError, Store, Wanted
+from sparring.data.stores import ShardError, Store, Wanted, checked
 from sparring.data.tensors import CHANNELS, Color, height_and_width, recolored
 from sparring.files import replacing
 
 INDEX = "index.safetensors"
 MOST_CLASSES = 100_000
 MOST_SHARDS = 1_000_000
+CONTAINERS = ("abfs", "abfss")
+"""Addresses in which what stands before the host is no user, but a container."""
+LOOKERS = 16
+"""Threads that ask how shards elsewhere are."""
 LOOKED = 64
 """Samples that tell whether shards made elsewhere are gray or coloured."""
 _FORMAT = 1
@@ -153,7 +157,7 @@ def indexed(path: Path, where: str) -> tuple[list[tuple[int, int, int, int]], st
 
 def _add(found: dict[str, list[int]], tar: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> None:
     """One member to its sample's [offset, size, crc32, label]."""
-    if member.isdir():
+    if member.isdir() or hidden(member.name):
         return
     if not member.isreg() or member.issparse():
         raise ShardError(f"data: {where} holds {member.name!r}, which is no plain file; make it again without links")
@@ -175,14 +179,19 @@ def _add(found: dict[str, list[int]], tar: tarfile.TarFile, member: tarfile.TarI
         sample[3] = int(text)
         return
     if sample[1]:
-        raise ShardError(f"data: {where} holds two pictures of the name {member.name!r}; one of a name is read")
+        raise ShardError(
+            f"data: {where} holds two pictures of the sample {stem!r}, the second {member.name!r}; make it again "
+            "so that only one is called so up to its first dot"
+        )
     sample[:3] = member.offset_data, member.size, zlib.crc32(data)
 
 
-def index_of(shards: Iterable[tuple[str, Path, str]], total: int, facts: Facts | None = None) -> Index:
+def index_of(
+    shards: Iterable[tuple[str, Path, str]], total: int, facts: Facts | None = None, title: str = "Indexing"
+) -> Index:
     """The index of (name, path, split) of tars, each read once. Without `facts`, classes have numbers for names."""
     found, rows = [], list[Tensor]()
-    for name, path, split in progress(shards, "Indexing", total):
+    for name, path, split in progress(shards, title, total):
         samples, sha256 = indexed(path, name)
         found.append(Shard(name, path.stat().st_size, sha256, len(samples), split))
         rows.append(torch.tensor(samples, dtype=torch.int64).reshape(-1, 4))
@@ -337,9 +346,10 @@ def _found(settings: Data) -> tuple[Store, Index]:
     """The store and its index, which is made where there is none."""
     text, most = settings.data, int(settings.shard_cache * 1e9)
     if "://" in text:
-        parts = urlsplit(text)
-        if parts.password:
-            raise UserError("data: an address with a password in it would be written down; use one without")
+        check_contact(text)
+        parts = checked(text)
+        if "@" in parts.netloc and parts.scheme not in CONTAINERS:
+            raise UserError("data: an address with a user or password in it would be written down; use one without")
         named = parts.path.lower().endswith(".tar")
         base, _, last = text.rpartition("/") if named else (text.rstrip("/"), "", "")
     else:
@@ -375,15 +385,39 @@ def _index_made(store: Store, names: Sequence[str], test: float) -> Index:
     if not store.away:
         seen += [(status.st_size, status.st_mtime_ns) for name in names if (status := store.local(Wanted(name)).stat())]
     path = cache_dir() / "shards" / f"{hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]}.index"
+    changed = store.away and _forgotten(store, names, path)
     if path.is_file():
         return parsed(path, str(path))
     last = len(names) - min(max(round(len(names) * test), 1), len(names) - 1)
     split = ["train" if number < last else "test" for number in range(len(names))]
     paths = (store.local(Wanted(name)) for name in names)
-    index = index_of(zip(names, paths, split, strict=True), len(names))
+    title = "The set has changed: indexing again" if changed else "Indexing"
+    index = index_of(zip(names, paths, split, strict=True), len(names), title=title)
     try:
         with replacing(path) as file:
             file.write(written(index))
     except OSError:  # only saves time
         pass
     return index
+
+
+def _forgotten(store: Store, names: Sequence[str], index: Path) -> bool:
+    """Whether shards elsewhere are others than when they were indexed; then the index and the copies of these go.
+
+    What their store says of them lies beside the index. Where it says nothing, or nobody answers, they are as before.
+    """
+    note = index.with_suffix(".versions")
+    versions = dict(zip(names, in_order(store.version, names, LOOKERS), strict=True)) if store.version(names[0]) else {}
+    try:
+        before = dict(read_json(note))
+    except (UserError, TypeError, ValueError):  # the first time
+        before = {}
+    changed = [name for name in names if versions.get(name) and before.get(name, versions[name]) != versions[name]]
+    for name in changed:
+        store.forget(Wanted(name))
+    with contextlib.suppress(OSError):  # the index goes first: with a new note beside it, it would pass for a new one
+        if changed:
+            index.unlink(missing_ok=True)
+        with replacing(note) as file:
+            file.write(json.dumps({**before, **versions}).encode())
+    return bool(changed)

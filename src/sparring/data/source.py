@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sparring.config import UserError
 from sparring.data.kinds import KINDS
 
 Batch = Mapping[str, Tensor]
@@ -217,13 +218,13 @@ def carve(train: Source, fraction: float, seed: int = 0) -> tuple[Source, Source
     """Split off a random `fraction` (0 < fraction < 1) of `train`: (what stays, what is set aside).
 
     The choice is a function of (length, fraction, seed) alone, and at least one row lands on each side. Rows of one
-    `film`, where there is such a column and more than one, stay together.
+    `film`, where there is such a column and more than one, stay together. `UserError` for fewer than two.
     """
     if isinstance(train, TensorSource) and len(films := torch.unique(train.columns.get("film", torch.zeros(1)))) > 1:
         return _carved_by_film(train, films, fraction, seed)
     n = len(train)
     count = min(max(round(n * fraction), 1), n - 1)
     if count < 1:
-        raise ValueError(f"{train.about.name} has {n} sample(s); at least 2 are needed to hold some out")
+        raise UserError(f"{train.about.name} has {n} sample(s); at least 2 are needed to hold some out: add some")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     return subset(train, order[count:].sort().values), subset(train, order[:count].sort().values)

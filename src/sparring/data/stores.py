@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import re
 import threading
 import time
 import urllib.error
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 from sparring.config import UserError
 from sparring.data.cache import cache_dir
@@ -26,6 +27,13 @@ PAUSES = (1.0, 4.0, 15.0)
 """Seconds before each further try."""
 LARGEST = 64 * 2**30
 """Bytes of a file whose size nothing tells beforehand."""
+SCHEMES = (
+    "http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "hf", "oci", "oss", "r2", "webhdfs",
+    "file", "memory",
+)  # fmt: skip
+"""Of addresses: stores of files. fsspec knows others, some of which run commands or reach into what lies here."""
+TELLING = ("lastmodified", "mtime", "updated", "etag", "generation", "md5hash")
+"""What stores say of a version, in small letters; the first that is there counts."""
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 """Answers of a server that may be others a moment later."""
 
@@ -99,6 +107,10 @@ class Store:
         if self.away:
             self._kept(wanted).unlink(missing_ok=True)
         return self.away
+
+    def version(self, name: str) -> str:
+        """Of a file that lies elsewhere: another text where it has changed; empty where nobody can tell."""
+        return _version(self.where(name)) if self.away else ""
 
     def _kept(self, wanted: Wanted) -> Path:
         key = hashlib.sha256(self.where(wanted.name).encode()).hexdigest()
@@ -198,10 +210,59 @@ def _copy(url: str, file: IO[bytes], size: int) -> tuple[int, str]:
     return received, digest.hexdigest()
 
 
+def checked(url: str) -> SplitResult:
+    """The parts of an address. `UserError` for one that names no store, or several, one within the other."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"data={url} is not an address: {error}") from None
+    if "::" in re.sub(r"//\[[^]/]*\]", "//", url, count=1):  # not a host's, which is IPv6
+        raise UserError(f"data={url} is a chain of addresses, which is not read; give that of the shards themselves")
+    if parts.scheme not in SCHEMES:
+        raise UserError(f"data={url}: '{parts.scheme}' is not one of {', '.join(SCHEMES)}; copy it to one of them")
+    return parts
+
+
+def over_the_wire(url: str) -> str:
+    """An address in ASCII: the host by IDNA, the rest percent-quoted; what is quoted already stays as it is."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc
+        if not host.isascii():
+            host = (parts.hostname or "").encode("idna").decode() + (f":{parts.port}" if parts.port else "")
+        path, query = (quote(part, safe="%/:@!$&'()*+,;=?~[]") for part in (parts.path, parts.query))
+    except ValueError as error:
+        raise UserError(f"data={url!r} is not an address: {error}") from None
+    return urlunsplit((parts.scheme, host, path, query, ""))
+
+
+def _version(url: str) -> str:
+    """What a store tells of a file that would be other for other content; empty where it tells nothing, or is gone.
+
+    A time before an ETag: copies of a set on several machines may have the same times, and ETags of their own.
+    """
+    try:
+        if urlsplit(url).scheme in ("http", "https"):
+            question = urllib.request.Request(over_the_wire(url), method="HEAD")
+            with urllib.request.urlopen(question, timeout=TIMEOUT) as answer:
+                told = dict(answer.headers.items())
+        else:
+            import fsspec
+
+            store, path = fsspec.core.url_to_fs(url)
+            told = store.info(path)
+    except Exception:  # of whatever kind: each store has its own
+        return ""
+    told = {str(name).lower().replace("-", "").replace("_", ""): str(value) for name, value in told.items()}
+    first = next((told[name] for name in TELLING if name in told), "")
+    length = told.get("contentlength", told.get("size", ""))
+    return f"{first} {length}".strip()
+
+
 def _opened(url: str) -> Any:
     """A readable stream, to be closed."""
     if urlsplit(url).scheme in ("http", "https"):
-        return urllib.request.urlopen(url, timeout=TIMEOUT)
+        return urllib.request.urlopen(over_the_wire(url), timeout=TIMEOUT)
     try:
         import fsspec
     except ImportError:

@@ -30,7 +30,8 @@ class Exported(NamedTuple):
 def facts_of(run: Run) -> weights.Facts:
     """What a file made of this run says of itself."""
     if run.shipped is not None:
-        return run.shipped[1]
+        facts = run.shipped[1]  # of an older version, perhaps, which cut off less
+        return replace(facts, run=weights.nameless(facts.run, facts.run.how))
     model = run.model
     how = replace(run.plan.how, precision=run.machine.precision, name=None, runs=How.runs)
     return weights.Facts(
@@ -101,9 +102,21 @@ TARGETS: Mapping[str, tuple[str, Callable[[Run, Path], Exported]]] = {
 """What a run is exported to: the file's usual name, and who writes it."""
 
 
-def export(run: Run, to: str, out: Path | None = None) -> Exported:
-    """Write `run` to `out` (none: in the run's folder). Raises `UserError` for what this recipe cannot be."""
-    name, write = resolve(to, TARGETS, "to")
+def target(to: str | None, out: Path | None) -> str:
+    """What is to be written: as asked, else as `out` ends, else safetensors. `UserError` where these contradict."""
+    endings = {Path(name).suffix: each for each, (name, _) in TARGETS.items() if Path(name).suffix}
+    meant = endings.get(out.suffix.lower()) if out is not None else None
+    if to and meant and to != meant:
+        raise UserError(f"out={out} would be of {meant}, and to={to}; leave --to out, or give another --out")
+    return to or meant or "safetensors"
+
+
+def export(run: Run, to: str | None = None, out: Path | None = None) -> Exported:
+    """Write `run` to `out` (none: in the run's folder). Raises `UserError` for what this recipe cannot be.
+
+    `to`: one of `TARGETS`; none is as `out` ends, or safetensors.
+    """
+    name, write = resolve(target(to, out), TARGETS, "to")
     return write(run, out if out is not None else free(run.place / name))
 
 

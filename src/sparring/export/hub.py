@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from sparring import recipes, show, weights
 from sparring.config import UserError, to_json
 from sparring.data import Source, open_data
+from sparring.data.ahead import progress
 from sparring.data.kinds import KINDS, ready
 from sparring.export.card import card
 from sparring.files import replacing
@@ -23,8 +25,8 @@ FILES = ("README.md", "config.json", MODEL)
 """Of every repository; pictures beside them, where it makes pictures."""
 SHOWN = 8
 """Samples beside their nearest training pictures."""
-SEARCHED = 20_000
-"""Training pictures that are looked through for them, at most."""
+MARK = "library_name: sparring"
+"""Of every card, and so of every folder that was written before."""
 
 
 class Model:
@@ -47,15 +49,21 @@ class Model:
         return cls(load(file, device=device))
 
     def save_pretrained(self, folder: str | Path, licence: str | None = None) -> Path:
-        """Weights, configuration, and a card with pictures, in a folder of its own. Returns the folder."""
+        """Weights, configuration, and a card with pictures, in a folder of its own. Returns the folder.
+
+        `UserError` for a folder that holds anything but an earlier export. Nothing is written before all is made.
+        """
         from sparring.export import facts_of
 
         folder, run = Path(folder), self.run
-        facts = facts_of(run)
+        refuse_others(folder)
+        facts, pictures = facts_of(run), _pictures(run)
+        told = card(run, facts, {what: file for file, (what, _) in pictures.items()}, licence)
         weights.write(folder / MODEL, run.model.modules, facts)
         _write(folder / "config.json", json.dumps(to_json(facts.run), indent=1, ensure_ascii=False) + "\n")
-        pictures = _pictures(run, folder) if run.about.key == "image" and not run.about.hop else {}
-        _write(folder / "README.md", card(run, facts, pictures, licence))
+        for file, (_, sheet) in pictures.items():
+            show.save_png(sheet, folder / file)
+        _write(folder / "README.md", told)
         return folder
 
     def push_to_hub(self, name: str, private: bool = True, licence: str | None = None, api: Any = None) -> str:
@@ -87,18 +95,38 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _pictures(run: Run, folder: Path) -> dict[str, str]:
-    """Samples, and those beside their nearest training pictures, where the data are here."""
+def refuse_others(folder: Path) -> None:
+    """`UserError` unless the folder is new, empty, or was exported to before: a run has a config.json too."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file, and a repository is a folder; name another with --out")
+    here, told = [path.name for path in folder.iterdir()], folder / "README.md"
+    before = ""
+    if told.is_file():
+        with told.open(encoding="utf-8", errors="replace") as file:
+            before = file.read(1000)
+    if "checkpoints" in here or (here and MARK not in before.splitlines()):
+        what = "is a run's own folder" if "checkpoints" in here else "holds files, and no earlier export"
+        raise UserError(f"{folder} {what}, and nothing in it is written over; name a new folder with --out")
+
+
+def _pictures(run: Run) -> dict[str, tuple[str, Image]]:
+    """File -> (what it shows, the sheet): samples, and those beside their nearest training pictures, if they are here.
+
+    None for recipes whose samples are no pictures, or that make no samples.
+    """
+    if run.about.key != "image" or run.about.hop or run.model.game.sample is None:
+        return {}
     given, source = set(run.model.game.given), learnt_from(run)
     if given and source is None:
         return {}
     samples = run.sample(64, seed=0)
-    show.save_png(show.enlarged(show.grid(samples, 8)), folder / "samples.png")
-    found = {"samples, drawn at random": "samples.png"}
+    found = {"samples.png": ("samples, drawn at random", show.enlarged(show.grid(samples, 8)))}
     if source is not None and not given - {"caption"}:
-        beside = torch.cat([samples[:SHOWN], nearest(samples[:SHOWN], source)])
-        show.save_png(show.enlarged(show.grid(beside, SHOWN)), folder / "neighbours.png")
-        found["samples above, the nearest training pictures by their pixels below"] = "neighbours.png"
+        beside = show.grid(torch.cat([samples[:SHOWN], nearest(samples[:SHOWN], source)]), SHOWN)
+        what = "samples above, the nearest training pictures by their pixels below"
+        found["neighbours.png"] = (what, show.enlarged(beside))
     return found
 
 
@@ -115,10 +143,11 @@ def learnt_from(run: Run) -> Source | None:
 
 
 def nearest(samples: Tensor, source: Source) -> Tensor:
-    """(n, C, H, W) uint8 -> as many pictures of the source, each the nearest by its pixels."""
+    """(n, C, H, W) uint8 -> as many pictures of the source, each the nearest of all by its pixels."""
     kind, best = KINDS["image"], torch.full((len(samples),), torch.inf)
     wanted, kept = ready(samples).flatten(1), samples.clone()
-    for rows in torch.split(torch.arange(min(len(source), SEARCHED)), 2000):
+    parts = torch.split(torch.arange(len(source)), max(1, min(2000, 2**26 // samples[0].numel())))
+    for rows in progress(parts, "Looking for the nearest training pictures", len(parts)):
         pictures = source[rows]["image"]
         distance, place = torch.cdist(wanted, kind.ready(pictures).flatten(1)).min(1)
         closer = distance < best
