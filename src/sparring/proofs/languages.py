@@ -89,7 +89,7 @@ def ciphered(said: str, words: Sequence[str], seed: int, changes: Mapping[str, A
     return {"right": read_rightly(done, splits), "seconds": done.cpu_seconds, "lines": lines}
 
 
-ROUNDS: Mapping[str, int] = {"tuned": 1600, "vigenere": 5000}
+ROUNDS: Mapping[str, int] = {"tuned": 1600, "vigenere": 2400}
 
 
 def substitution(seeds: int, effort: Effort) -> Result:

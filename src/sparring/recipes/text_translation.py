@@ -66,14 +66,14 @@ class Config:
     generator: Adam = field(default_factory=lambda: Adam(1e-3, 0.5, 0.9))
     """Of both translators."""
     discriminator: Adam = field(default_factory=lambda: Adam(1e-3, 0.5, 0.9))
-    """Of both critics. With small batches faster ones read sooner, and end more often with symbols taken for one."""
+    """Of both critics."""
     decay: float = 0.8
     """Share of the run after which learning rates fall to 0."""
 
 
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
-    "vigenere": Config(rounds=5000, batch=16, period=3, discriminator=Adam(4e-3, 0.5, 0.9)),
+    "vigenere": Config(rounds=2400, period=3),
 }
 
 
