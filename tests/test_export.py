@@ -205,7 +205,7 @@ def test_only_an_earlier_export_is_written_over(run: sparring.Run, tmp_path: Pat
     assert (run.path / "config.json").read_bytes() == config
     assert (mine / "README.md").read_text() == "my own notes"
     empty = tmp_path / "empty"
-    empty.mkdir()
+    (empty / ".git").mkdir(parents=True)
     for _ in range(2):
         assert (export(run, "hub", empty).path / "README.md").is_file()
 
