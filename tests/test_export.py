@@ -205,7 +205,7 @@ def test_only_an_earlier_export_is_written_over(run: sparring.Run, tmp_path: Pat
     assert (run.path / "config.json").read_bytes() == config
     assert (mine / "README.md").read_text() == "my own notes"
     empty = tmp_path / "empty"
-    empty.mkdir()
+    (empty / ".git").mkdir(parents=True)
     for _ in range(2):
         assert (export(run, "hub", empty).path / "README.md").is_file()
 
@@ -722,3 +722,23 @@ def test_a_graph_that_differs_is_refused() -> None:
     made = network.Network(Switching(), {"latent": (3,)}, "point", None, game)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="differs from the live one by"):
         graph.difference(graph.traced(made), made)
+
+
+@pytest.mark.usefixtures("few_latents")
+def test_a_graph_is_compared_with_the_live_network_and_not_with_the_copy_it_is_made_of(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = network.settled
+
+    def wrongly(module: torch.nn.Module) -> torch.nn.Module:
+        """As a mistake in settling would be."""
+        made = right(module)
+        with torch.no_grad():
+            next(made.parameters()).mul_(1.5)
+        return made
+
+    monkeypatch.setattr(network, "settled", wrongly)
+    for recipe in ("cdcgan", "classifier", "vocoder"):
+        run = run_of(recipe, *BY_RECIPE[recipe], pictures, tmp_path / recipe)
+        with pytest.raises(UserError, match="differs from the live one by"):
+            export(run, "onnx")

@@ -101,7 +101,8 @@ def refuse_others(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise UserError(f"{folder} is a file, and a repository is a folder; name another with --out")
-    here, told = [path.name for path in folder.iterdir()], folder / "README.md"
+    here = [path.name for path in folder.iterdir() if not path.name.startswith(".")]  # such as .git
+    told = folder / "README.md"
     before = ""
     if told.is_file():
         with told.open(encoding="utf-8", errors="replace") as file:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -42,6 +43,8 @@ class Network:
     game: Game
     notes: tuple[str, ...] = ()
     """Where it differs from the run's own samples."""
+    live: nn.Module | None = None
+    """The same of the run's own modules, which a graph is compared with; none where these make noise."""
 
     def example(self, n: int, seed: int) -> dict[str, Tensor]:
         """Inputs of `n` rows: as samples are drawn, and noise in the place of data. A function of (n, seed)."""
@@ -88,6 +91,7 @@ def settled(module: nn.Module) -> nn.Module:
     copied: nn.Module = copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for inner in copied.modules():
         if is_parametrized(inner):
+            _of_own_class(inner)
             for name in dict(inner.parametrizations.named_children()):  # type: ignore[union-attr]
                 remove_parametrizations(inner, name, leave_parametrized=True)
         for name, child in inner.named_children():
@@ -96,24 +100,44 @@ def settled(module: nn.Module) -> nn.Module:
     return copied.requires_grad_(False).eval()
 
 
+def _of_own_class(module: nn.Module) -> None:
+    """Torch makes a class for a parametrized module, which copies share and `remove_parametrizations` takes apart."""
+    kind = type(module)
+    inside = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
+    module.__class__ = type(kind.__name__, kind.__bases__, inside)
+
+
+def on_cpu(module: nn.Module) -> nn.Module:
+    """The module itself where it is there, else a copy."""
+    there = all(tensor.device.type == "cpu" for tensor in (*module.parameters(), *module.buffers()))
+    return module if there else copy.deepcopy(module).cpu()
+
+
 def network_of(run: Run) -> Network:
     """The network of a run or a model file. `UserError` for a recipe that has none that could stand alone."""
-    recipe, about, game, modules = run.plan.recipe, run.about, run.model.game, run.model.modules
-    if recipe in REFUSED:
-        raise UserError(f"recipe={recipe}: {REFUSED[recipe]}; use --to safetensors, which sparring.load opens")
+    inputs, built = _plan(run)
+    about, game, modules = run.about, run.model.game, run.model.modules
     noisy = any(isinstance(inner, AlwaysDropout) and inner.share for m in modules.values() for inner in m.modules())
     notes = ("dropout, the only noise of its samples, is at rest: one answer for each source",) if noisy else ()
-    parts = {name: settled(module) for name, module in modules.items()}
+    alone = built({name: settled(module) for name, module in modules.items()})
+    live = None if noisy else built({name: on_cpu(module) for name, module in modules.items()})
+    return Network(alone, inputs, "logits" if game.sample is None else about.key, about, game, notes, live)
+
+
+def _plan(run: Run) -> tuple[dict[str, Sequence[int]], Callable[[Mapping[str, nn.Module]], nn.Module]]:
+    """What a network takes, and how it is put together of modules of a run's names. `UserError` where there is none."""
+    recipe, about, game = run.plan.recipe, run.about, run.model.game
+    if recipe in REFUSED:
+        raise UserError(f"recipe={recipe}: {REFUSED[recipe]}; use --to safetensors, which sparring.load opens")
     if game.sample is None:
         if about.key == "sound":
             raise UserError(f"recipe={recipe}: {OF_SOUNDS}; use --to safetensors, which sparring.load opens")
-        return Network(parts[CLASSIFIER], {about.key: about.shape}, "logits", about, game)
+        return {about.key: about.shape}, itemgetter(CLASSIFIER)
     if recipe == VOCODER:
         mel = mel_of(about.rate, run.plan.model.bands, run.plan.model.hop)
-        shape = (1, mel.bands, about.shape[1] // mel.hop)
-        return Network(parts["generator"], {"spectrogram": shape}, about.key, about, game)
+        return {"spectrogram": (1, mel.bands, about.shape[1] // mel.hop)}, itemgetter("generator")
     drawn: dict[str, Any] = {} if game.draw is None else game.draw(1, torch.Generator().manual_seed(0))
     given = {"source": about.source, "caption": (about.caption,)}
-    inputs = {name: tuple(column.shape[1:]) for name, column in drawn.items()}
+    inputs: dict[str, Sequence[int]] = {name: tuple(column.shape[1:]) for name, column in drawn.items()}
     inputs |= {name: given[name] for name in game.given}
-    return Network(_Sampling(game, parts, list(inputs)).eval(), inputs, about.key, about, game, notes)
+    return inputs, lambda parts: _Sampling(game, parts, list(inputs)).eval()
