@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import sparring
 from sparring import cli, trained
 from sparring.config import UserError
 from sparring.data import Data, open_data
@@ -140,6 +141,19 @@ def test_a_critic_of_secrets_knows_the_phase_and_one_of_texts_does_not() -> None
     torch.testing.assert_close(plain, plain[:1].expand(6))
     torch.testing.assert_close(phased[:3], phased[3:])
     assert len({round(float(score), 5) for score in phased}) == 3
+
+
+def test_texts_of_another_vocabulary_judge_no_samples(tmp_path: Path) -> None:
+    for name, words in (("one", "a b c d"), ("two", "a x y z")):
+        lines = [" ".join(p) for p in itertools.permutations(words.split())]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines * 3))
+    run = sparring.train(
+        "sequence", data=str(tmp_path / "one.txt"), rounds=1, batch=4, quiet=True, runs=str(tmp_path), evaluate=False,
+        test=0.4, threads=1, snapshots=0,
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"against=two: .* \(6 words are only in one"):
+        run.evaluate(against=Data(data=str(tmp_path / "two.txt"), test=0.4))
+    assert run.evaluate(against=Data(data=str(tmp_path / "one.txt"), test=0.5))["samples"] == 36
 
 
 def test_the_rotation_of_known_pairs_is_found_exactly() -> None:

@@ -104,6 +104,25 @@ def check_enough(samples: int, splits: Splits, split: str) -> None:
         )
 
 
+def check_alike(learnt: About, given: About) -> None:
+    """`UserError` where the numbers of other data mean something else than those of samples of `learnt`."""
+    if given.shape != learnt.shape:
+        raise UserError(f"data of shape {given.shape} cannot judge samples of shape {learnt.shape}")
+    if given.key == "text" and (given.vocabulary, given.characters) != (learnt.vocabulary, learnt.characters):
+        unlike = len(set(given.vocabulary) ^ set(learnt.vocabulary))
+        raise UserError(
+            f"against={given.name}: its texts have a vocabulary of their own ({unlike:,} words are only in one of the "
+            f"two), so that their numbers are other words than the run's; judge by a split of {learnt.name}, with "
+            "--split"
+        )
+    timed = given.key == "sound" or given.hop or learnt.hop
+    if timed and (given.rate, given.hop) != (learnt.rate, learnt.hop):
+        raise UserError(
+            f"against={given.name} has {given.rate:g} samples a second and a hop of {given.hop}, and the run learnt "
+            f"{learnt.rate:g} and {learnt.hop}; resample it to {learnt.rate:g}"
+        )
+
+
 def judged(
     made: Tensor, splits: Splits, split: str, extractor: Extractor, seed: int = 1, prior: bool = True
 ) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from sparring.judging import (
     FEWEST,
     MOST_SAMPLES,
     accuracy_row,
+    check_alike,
     check_enough,
     checked_split,
     default_split,
@@ -534,6 +535,7 @@ class Run:
                     raise UserError(f"judge={judge}: a classifier is judged by its accuracy; leave --judge out")
                 scored = self._classified(splits[split], split)
             else:
+                check_alike(self.about, splits["train"].about)
                 check_enough(samples, splits, split)
                 scored = self._judged(splits, split, samples, seed, self._judge(splits, judge, protocol, console))
                 if CLASSIFIER in self.model.modules and splits[split].about.classes:
@@ -559,8 +561,6 @@ class Run:
 
     def _judged(self, splits: Splits, split: str, samples: int, seed: int, extractor: Extractor) -> dict[str, Any]:
         about = splits["train"].about
-        if about.shape != self.about.shape:
-            raise UserError(f"data of shape {about.shape} cannot judge samples of shape {self.about.shape}")
         if samples < FEWEST:
             raise UserError(f"samples={samples}: judging needs at least {FEWEST}")
         most = min(samples, len(splits["train"]), MOST_SAMPLES)
@@ -584,6 +584,7 @@ class Run:
                 f"{held_out.about.name} has pictures of {held_out.about.shape} in {len(held_out.about.classes)} "
                 f"classes, and this classifier knows {learnt.shape} in {len(learnt.classes)}, by those of {learnt.name}"
             )
+        check_alike(learnt, held_out.about)
         right = named_rightly(extractor_of(self._classifier(), learnt, self.machine.device), held_out)
         about = held_out.about
         reference = {"data": about.name, "split": split, "sha256": about.sha256, "count": len(held_out)}
