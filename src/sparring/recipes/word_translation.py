@@ -29,9 +29,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from sparring.config import UserError
 from sparring.data.clusters import unlabelled
 from sparring.data.source import About, Source
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.alignment import Centre, Choice, Critics, Maps, Memory, dictionary, procrustes
 from sparring.optimizers import Adam
+from sparring.schedules import falling
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,16 @@ def build(config: Config, about: About) -> Game:
     centres = Centre(about.shape[0]), Centre(about.shape[0])
     muse = _Muse(config, maps, critics, Memory(about.shape[0], config.memory), Choice(config.maps), *centres)
     movers = config.generator.over(maps.parameters()), config.discriminator.over(critics.parameters())
-    slower = linear_decay(movers, 0.0, 0.0)
     modules: dict[str, nn.Module] = {
         "maps": maps, "critics": critics, "memory": muse.memory, "choice": muse.choice,
         "centre of sources": muse.of_sources, "centre of points": muse.of_points,
     }  # fmt: skip
+
+    def on_round(progress: float) -> None:
+        left = falling(min(1.0, progress * config.rounds / begin), 0.0, 0.0)  # nothing where refinement begins
+        for adam, optimizer in zip((config.generator, config.discriminator), movers, strict=True):
+            adam.steer(optimizer, progress, left)
+
     return Game(
         modules=modules,
         players=[
@@ -161,5 +167,5 @@ def build(config: Config, about: About) -> Game:
         given=("source",),
         sample=sampled,
         score=lambda x, label: critics(muse.of_points(x).expand(config.maps, -1, -1)).mean(0),
-        on_round=lambda progress: slower(min(1.0, progress * config.rounds / begin)),
+        on_round=on_round,
     )
