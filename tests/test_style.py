@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+import sparring
 from sparring import cli, trained
-from sparring.data import Data, open_data
+from sparring.data import About, Data, open_data, tensor_source
+from sparring.data.views import domains, half_asked, others_of
 from sparring.data.words import FIRST, UNKNOWN, written
 from sparring.metrics.text import bleu_of_pairs
 from sparring.nn.style import Editor, Rewritten, StyleCritic
 from sparring.proofs.play import played
 from sparring.proofs.style import known_runs, swapped
+from sparring.session import summary
 
 THINGS = ("food", "place", "music", "staff", "room", "soup", "bread", "tea")
 
@@ -133,6 +136,32 @@ def test_a_style_is_learnt_from_texts_alone(reviews: Path) -> None:
         for word, own in zip(said, test["label"].tolist(), strict=True)
     ]
     assert sum(right) >= 27
+
+
+def test_samples_are_judged_by_texts_that_none_was_made_from() -> None:
+    rows = tensor_source(About("rows", "text", (1,)), {"text": torch.arange(21)[:, None]})
+    pool = half_asked(domains(rows))
+    asked = pool[torch.arange(len(pool))]["source"]
+    beside = others_of(pool, rows)
+    told = torch.cat([asked, beside[torch.arange(len(beside))]["text"]])
+    assert (len(asked), len(beside)) == (10, 11)
+    assert sorted(told[:, 0].tolist()) == list(range(21))
+    assert others_of(domains(rows), rows) is rows
+
+
+def test_an_editor_that_changes_nothing_does_not_shine(reviews: Path) -> None:
+    run = sparring.train(
+        "text_style", data=str(reviews), rounds=2, batch=8, threads=1, snapshots=0, runs=str(reviews.parent),
+        on_trouble="ignore", average=0.0, evaluate=False,
+    )  # fmt: skip
+    with torch.no_grad():
+        run.model.modules["generator"].gate[2].bias.fill_(99.0)  # type: ignore[index, union-attr, operator]
+    scored = run.evaluate()
+    assert scored["samples"] + scored["reference"]["count"] == scored["samples"] * 2  # 38 texts are held out
+    assert scored["metrics"]["class right"]["value"] < 0.7 < scored["extractor"]["accuracy"]
+    line = summary(scored)
+    assert "class right" in line
+    assert "frechet" not in line
 
 
 def test_a_run_rewrites_the_texts_of_a_user(reviews: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,6 +196,20 @@ def of_pairs(scored: dict[str, Any], made: Tensor, wanted: Tensor) -> dict[str, 
     return {**scored, "floor": "none: each picture is compared with its own truth", "metrics": rows}
 
 
+def as_asked(scored: dict[str, Any], extractor: Extractor, made: Tensor, asked: Tensor) -> dict[str, Any]:
+    """The scores of samples that were made of others, with how many are read as the (N,) classes that were asked for.
+
+    One that is its source unchanged lies where data lie: only this tells whether anything was done.
+    """
+    scored = {**scored, "sources": "the other half of the samples that are held out"}
+    if not extractor.names_classes:
+        return scored
+    logits = extract(extractor, made).logits
+    assert logits is not None
+    right = row("class right", of_mean((logits.argmax(1) == asked).double()))
+    return {**scored, "metrics": {**scored["metrics"], "class right": right}}
+
+
 def spectral_row(made: Tensor, wanted: Tensor) -> dict[str, Any]:
     """(N, 1, T) int16 sounds and their truths -> the mean difference of levels in dB, with its error."""
     return row("spectral distance", of_mean(spectral_distance(to_wave(made), to_wave(wanted)).double()))

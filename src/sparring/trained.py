@@ -28,7 +28,7 @@ from sparring.data.captions import tokens
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready, to_int16
 from sparring.data.texts import RUNNING, encoded, parts_of
-from sparring.data.views import words_of
+from sparring.data.views import half_asked, others_of, whole_of, words_of
 from sparring.data.words import FIRST, written
 from sparring.distributed import ALONE, World
 from sparring.game import Game
@@ -37,6 +37,7 @@ from sparring.judging import (
     FEWEST,
     MOST_SAMPLES,
     accuracy_row,
+    as_asked,
     check_alike,
     check_enough,
     checked_split,
@@ -249,7 +250,7 @@ class Run:
             )
         with self.guard():
             splits = open_data(self.plan.data)
-            return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
+            return half_asked(recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)]))
 
     @property
     def factor(self) -> int:
@@ -566,11 +567,15 @@ class Run:
         most = min(samples, len(splits["train"]), MOST_SAMPLES)
         if self.model.game.given:  # a source that comes twice says nothing new
             most = min(most, len(self.pool))
+            splits = {**splits, split: others_of(self.pool, splits[split])}
         made = self.sample(most, seed=seed) if self.world.size == 1 else self._shared_sample(most, seed)
         scored = judged(made, splits, split, extractor, seed)
         if self.about.paired or (self.model.game.given and self.pool.about.paired):
             truth = self.pool[sampling.chosen(self.pool, most, seed)][about.key]
             scored = of_pairs(scored, made, truth)
+        if self.model.game.given and whole_of(self.pool) is not None:
+            asked = sampling.draw(self.model.game, most, seed, pool=self.pool)["label"]
+            scored = as_asked(scored, extractor, made, asked)
         if self.model.game.given == ("sound",):
             wanted = self.pool[sampling.chosen(self.pool, most, seed)]["sound"]
             scored["metrics"]["spectral distance"] = spectral_row(made, wanted)
