@@ -55,7 +55,7 @@ def quarters(length: int) -> int:
     if count == 0 or length > 16 * SMALLEST:
         raise UserError(
             f"sounds of {length * 4**count} samples cannot be quartered down to {SMALLEST} to {16 * SMALLEST}; choose "
-            "--seconds that give a multiple of 1,024"
+            "--seconds that give a multiple of 4,096 samples, or fewer"
         )
     return count
 
