@@ -12,7 +12,7 @@ import torch
 import sparring
 from sparring import cli, trained
 from sparring.config import UserError
-from sparring.data import Data, open_data
+from sparring.data import About, Data, open_data, tensor_source
 from sparring.data.ciphers import enciphered, key_of
 from sparring.data.texts import encoded
 from sparring.data.vectors import rotation
@@ -21,7 +21,9 @@ from sparring.data.words import FIRST, written
 from sparring.nn.alignment import Maps, Memory, csls, dictionary, procrustes
 from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
 from sparring.proofs import languages
-from sparring.recipes import text_translation
+from sparring.proofs.play import played
+from sparring.recipes import sequence, text_translation
+from sparring.recipes.sequence import PRESETS
 from sparring.recipes.text_translation import missed
 
 SAID = "the quick brown fox jumps over the lazy dog and runs away "
@@ -154,6 +156,25 @@ def test_texts_of_another_vocabulary_judge_no_samples(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"against=two: .* \(6 words are only in one"):
         run.evaluate(against=Data(data=str(tmp_path / "two.txt"), test=0.4))
     assert run.evaluate(against=Data(data=str(tmp_path / "one.txt"), test=0.5))["samples"] == 36
+
+
+@pytest.mark.parametrize(("carrier", "rollouts"), [("straight", 0), ("policy", 2)])
+def test_texts_of_one_word_are_learnt_where_a_convolution_fits(carrier: str, rollouts: int) -> None:
+    about = About("words", "text", (1,), vocabulary=("a", "b", "c"), whole=True)
+    rows = torch.arange(40).remainder(3)[:, None] + FIRST
+    settings = {"rounds": 2, "batch": 4, "likelihood": 0.5, "carrier": carrier, "rollouts": rollouts}
+    for widths in ((2, 3), ()):
+        with pytest.raises(UserError, match="from 1 to 1, .* use --critic-widths 1,"):
+            sequence.build(sequence.Config(critic_widths=widths), about)
+    run = played("sequence", None, {**settings, "critic_widths": (1,)}, tensor_source(about, {"text": rows}), 0)
+    assert run.game.player("generator").acts(1)
+
+
+def test_likelihood_alone_has_no_critic_to_train() -> None:
+    about = About("words", "text", (1,), vocabulary=("a", "b"), whole=True)
+    game = sequence.build(PRESETS["likelihood"], about)
+    assert [player.name for player in game.players] == ["likelihood"]
+    assert game.score is None
 
 
 def test_the_rotation_of_known_pairs_is_found_exactly() -> None:
