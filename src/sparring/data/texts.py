@@ -45,8 +45,7 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     said = [_lines(text, unit, length) for text in texts]
     kept = [[line for line in lines if len(line) <= length] for lines in said]
     left = sum(map(len, said)) - sum(map(len, kept))
-    if sum(map(len, kept)) < 2:
-        raise UserError(f"data={path}: of its texts {left:,} are longer than {length} {unit}, and fewer than 2 are not")
+    _check_some(path, list(files.values()), said, kept, unit, length)
     every = [line for lines in kept for line in lines]
     longest = max(map(len, every))
     if len(every) * longest > MOST:
@@ -65,6 +64,24 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     )  # fmt: skip
     labels = {name: {"label": label[row]} if names else {} for name, row in splits.items()}
     return {name: tensor_source(about, {"text": text, **labels[name]}) for name, text in found.items()}
+
+
+def _check_some(
+    path: Path, files: Sequence[Path], said: Sequence[Sequence[object]], kept: Sequence[Sequence[object]], unit: str,
+    length: int,
+) -> None:  # fmt: skip
+    """`UserError` where fewer than two texts are left, or none of a file, which is then a class without texts."""
+    few = f"are longer than {length} {unit}; use a larger --length"
+    if sum(map(len, kept)) < 2 and unit in RUNNING:
+        raise UserError(f"data={path} has no two windows of {length} {unit}; use a smaller --length, or a longer text")
+    if sum(map(len, kept)) < 2:
+        every = sum(map(len, said))
+        told = f"of its {every:,} texts all but {sum(map(len, kept))} {few}" if every > 1 else "it has fewer than 2 texts"
+        raise UserError(f"data={path}: {told}")
+    for file, lines, short in zip(files, said, kept, strict=True):
+        if not short:
+            told = f"all of its {len(lines):,} texts {few}" if lines else "it has no texts"
+            raise UserError(f"data={file}: {told}, or take it out of the folder")
 
 
 def _files(path: Path) -> dict[str, Path]:
