@@ -223,6 +223,13 @@ def test_vectors_of_words_are_read_with_their_names(tmp_path: Path) -> None:
     assert sorted(names) == sorted(f"w{i}" for i in range(30))
     first = splits["train"][torch.tensor([0])]["point"].tolist()[0]
     assert first == [float(names[0][1:]), float(names[0][1:]) + 1, 0.5]
+    (tmp_path / "odd.vec").write_text("the\t1\t2\n. . .\t3\t4\nat me@home.org 5 6\n")
+    odd = open_data(Data(data=str(tmp_path / "odd.vec"), test=0.3))
+    assert {name for split in odd.values() for name in split.names} == {"the", ". . .", "at me@home.org"}  # type: ignore[attr-defined]
+    np.savez(tmp_path / "many.npz", np.zeros((20, 4)))
+    (tmp_path / "many.npz").rename(tmp_path / "many.npy")
+    with pytest.raises(UserError, match="is an archive of arrays"):
+        open_data(Data(data=str(tmp_path / "many.npy")))
     np.save(tmp_path / "p.npy", np.zeros((20, 4)))
     assert open_data(Data(data=str(tmp_path / "p.npy")))["train"].about.shape == (4,)
     turned = open_data(Data(data=str(file), source="turned:2", test=0.5))
@@ -232,6 +239,11 @@ def test_vectors_of_words_are_read_with_their_names(tmp_path: Path) -> None:
         ("bad.vec", b"a 1 2\nb 1\n", "word 2 must have 2 numbers"),
         ("odd.vec", b"a 1 nan\nb 1 2\n", "NaN or infinity"),
         ("one.npy", b"no array", "no plain array|cannot be read"),
+        ("none.npy", b"", "is no plain array"),
+        ("none.vec", b"", "has 0 points"),
+        ("head.vec", b"2 3\n", "has 0 points"),
+        ("less.vec", b"a 1 2 3 4\nb 1 2\n", "word 2 must have 4 numbers"),
+        ("more.vec", b"a 1 2\nb 1 2 3\n", "word 2 must have 2 numbers"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=message):
