@@ -11,18 +11,19 @@ import torch
 
 import sparring
 from sparring import cli, trained
-from sparring.config import UserError
+from sparring.config import UserError, check_limits
 from sparring.data import About, Data, open_data, tensor_source
 from sparring.data.ciphers import enciphered, key_of
 from sparring.data.texts import encoded
 from sparring.data.vectors import rotation
 from sparring.data.views import words_of
 from sparring.data.words import FIRST, written
+from sparring.nn import alignment
 from sparring.nn.alignment import Maps, Memory, csls, dictionary, procrustes
 from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
 from sparring.proofs import languages
 from sparring.proofs.play import played
-from sparring.recipes import sequence, text_translation
+from sparring.recipes import sequence, text_translation, word_translation
 from sparring.recipes.sequence import PRESETS
 from sparring.recipes.text_translation import missed
 
@@ -164,7 +165,7 @@ def test_texts_of_one_word_are_learnt_where_a_convolution_fits(carrier: str, rol
     rows = torch.arange(40).remainder(3)[:, None] + FIRST
     settings = {"rounds": 2, "batch": 4, "likelihood": 0.5, "carrier": carrier, "rollouts": rollouts}
     for widths in ((2, 3), ()):
-        with pytest.raises(UserError, match="from 1 to 1, .* use --critic-widths 1,"):
+        with pytest.raises(UserError, match=r"from 1 to 1, .* use --critic-widths 1,"):
             sequence.build(sequence.Config(critic_widths=widths), about)
     run = played("sequence", None, {**settings, "critic_widths": (1,)}, tensor_source(about, {"text": rows}), 0)
     assert run.game.player("generator").acts(1)
@@ -185,6 +186,30 @@ def test_the_rotation_of_known_pairs_is_found_exactly() -> None:
     assert (here + there == 199).all()
     assert (len(here), near) == (200, pytest.approx(1.0, abs=1e-5))
     assert dictionary(x, x @ rotation(10, 4))[2] < 0.9
+
+
+def test_a_dictionary_looks_at_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = torch.randn(2, 50, 5, generator=torch.Generator().manual_seed(0))
+    close, cosines = csls(x, y[:40])
+    there, back = close.argmax(1), close.argmax(0)
+    mutual = (back[there] == torch.arange(50)).nonzero()[:, 0]
+    monkeypatch.setattr(alignment, "ROWS", 7)
+    here, other, near = dictionary(x, y[:40])
+    assert torch.equal(here, mutual)
+    assert torch.equal(other, there[mutual])
+    assert near == pytest.approx(float(cosines[torch.arange(50), there].mean()))
+
+
+def test_a_map_is_chosen_by_its_nearness_or_the_numbers_are_refused() -> None:
+    about = About("vectors", "point", (5,), source=(5,))
+    source = tensor_source(about, {"point": torch.randn(40, 5), "source": torch.randn(40, 5)})
+    run = played("word_translation", None, {"rounds": 2, "refinements": 1, "batch": 8}, source, 0)
+    assert (run.game.modules["choice"].nearness > -1).all()  # type: ignore[operator]
+    for name, value in {"refinements": 0, "memory": 1, "maps": 0, "forget": 1.0}.items():
+        with pytest.raises(UserError, match=f"{name}={value} is out of range"):
+            check_limits(word_translation.Config(**{name: value}))
+    with pytest.raises(UserError, match="rounds=1: one is needed to learn"):
+        word_translation.build(word_translation.Config(rounds=1), about)
 
 
 def test_csls_takes_away_what_is_near_to_everything() -> None:

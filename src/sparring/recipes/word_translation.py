@@ -141,6 +141,8 @@ def build(config: Config, about: About) -> Game:
     if about.shape != about.source:
         lengths = f"{about.shape[0]} and of {about.source[0]} numbers"
         raise UserError(f"vectors of {lengths} cannot be turned into each other; use vectors of one length")
+    if config.rounds < 2:
+        raise UserError(f"rounds={config.rounds}: one is needed to learn, and one to refine; use 2 or more")
     begin = max(config.rounds // 2, config.rounds - config.refinements)
     maps, critics = Maps(about.shape[0], config.maps), Critics(about.shape[0], config.maps, config.width, config.forget)
     centres = Centre(about.shape[0]), Centre(about.shape[0])
