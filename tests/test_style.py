@@ -9,6 +9,7 @@ import torch
 
 import sparring
 from sparring import cli, trained
+from sparring.config import UserError
 from sparring.data import About, Data, open_data, tensor_source
 from sparring.data.kinds import KINDS
 from sparring.data.views import domains, half_asked, others_of
@@ -18,6 +19,7 @@ from sparring.metrics.text import bleu_of_pairs
 from sparring.nn.style import Editor, Rewritten, StyleCritic
 from sparring.proofs.play import played
 from sparring.proofs.style import known_runs, swapped
+from sparring.recipes import text_style
 from sparring.session import summary
 
 THINGS = ("food", "place", "music", "staff", "room", "soup", "bread", "tea")
@@ -188,6 +190,14 @@ def test_a_run_rewrites_the_texts_of_a_user(reviews: Path, capsys: pytest.Captur
     with torch.no_grad():
         run.model.modules["generator"].gate[2].bias.fill_(99.0)  # type: ignore[index, union-attr, operator]
     assert run.translate_text("the zebra is so bad now", "good") == "the zebra is so bad now"
+    passes: list[int] = []
+    seen = run.model.modules["generator"].register_forward_hook(lambda *_: passes.append(1))
+    lines = "the food is bad\n\nso warm\nthe tea is cold"
+    assert run.translate_text(lines, "good") == lines  # the empty line is one, too
+    assert len(passes) == 3  # lengths, not lines
+    seen.remove()
+    with pytest.raises(UserError, match="anchor=0 is a number of rounds"):
+        text_style.build(text_style.Config(anchor=0), run.about)
     assert cli.main(["translate", str(path), str(reviews.parent / "mine.txt"), "--label", "good"]) == 0
     made = (path / "translated-good" / "mine.txt").read_text().splitlines()
     assert [len(line.split()) for line in made] == [6, 4]

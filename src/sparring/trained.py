@@ -27,7 +27,7 @@ from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready, to_int16
-from sparring.data.texts import RUNNING, encoded, parts_of
+from sparring.data.texts import RUNNING, each_made, encoded, parts_of
 from sparring.data.views import half_asked, others_of, whole_of, words_of
 from sparring.data.words import FIRST, written
 from sparring.distributed import ALONE, World
@@ -282,14 +282,12 @@ class Run:
             raise UserError(f"{self.path} translates {KINDS[self.about.key].what}, not texts; use text_translation")
         unit = self.plan.data.unit
         said, rows = parts_of(text, self.about, unit), encoded(text, self.about, unit)
-        every = torch.cat([row.flatten() for row in rows]) if rows else torch.zeros(0)
+        every = torch.cat([row[row > 0] for row in rows]) if rows else torch.zeros(0)
         if not len(every) or float((every >= FIRST).float().mean()) < 0.5:
             known = " ".join(self.about.source_vocabulary[:40])
             raise UserError(f"most of it is not written in what this run was trained to read: {known!r} ...")
-        made = [
-            written(self.translate(row, label=label), self.about, instead=words)[0]
-            for row, words in zip(rows, said, strict=True)
-        ]
+        every_row = each_made(rows, lambda texts: self.translate(texts, label=label))
+        made = [written(row, self.about, instead=words)[0] for row, words in zip(every_row, said, strict=True)]
         return "".join(made) if unit in RUNNING else "\n".join(made)
 
     def dictionary(self, words: Sequence[str], most: int = 3) -> dict[str, list[str]]:

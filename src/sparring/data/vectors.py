@@ -26,8 +26,8 @@ def open_vectors(path: Path, settings: Data) -> dict[str, Source]:
     """`train` and `test`: point float32 (N, D); the words are the names of the rows.
 
     `.vec`: a line for each word, the word and its numbers with spaces or tabs between, the most frequent first
-    (word2vec, fastText, GloVe, in which a few words have spaces); the first `settings.vocabulary` of them. `.npy`: float (N, D). `UserError` for what cannot be
-    read.
+    (word2vec, fastText, GloVe, in which a few words have spaces); the first `settings.vocabulary` of them.
+    `.npy`: float (N, D). `UserError` for what cannot be read.
     """
     for name in ("size", "labels", "captions"):
         if getattr(settings, name) is not None:
@@ -64,7 +64,9 @@ def _lines(path: Path, most: int) -> tuple[Tensor, tuple[str, ...]]:
             parts = line.rstrip().replace("\t", " ").split(" ")
             wide = wide or len(parts) - 1
             name, row = parts[: len(parts) - wide], _numbers(parts[len(parts) - wide :])
-            if not name or len(row) != max(1, wide) or _numbers(name[1:]):  # a word may have spaces, and no numbers behind one
+            if (
+                not name or len(row) != max(1, wide) or _numbers(name[1:])
+            ):  # a word may have spaces, and no numbers behind one
                 raise UserError(f"data={path}: word {number} must have {wide} numbers: {line[:60].strip()!r}")
             words.append(" ".join(name))
             rows.append(row)

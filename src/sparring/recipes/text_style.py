@@ -104,6 +104,8 @@ def build(config: Config, about: About) -> Game:
             f"likelihood={config.likelihood} must lie in [0, 1), early={config.early} and strange={config.strange} in "
             "[0, 1]"
         )
+    if config.anchor < 1:
+        raise UserError(f"anchor={config.anchor} is a number of rounds, at least 1; more than --rounds is never")
     words, styles, length = len(about.vocabulary), len(about.classes), about.shape[0]
     objective = single_scores(config.objective)
     editor = Editor(words, styles, length, config.width, config.hidden)
