@@ -52,7 +52,7 @@ from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
 from sparring.metrics.features import Extractor, extract
 from sparring.nn.alignment import csls
-from sparring.nn.signal import mel_of
+from sparring.nn.signal import mel_of, parts
 from sparring.report import write_report
 from sparring.runs import (
     How,
@@ -413,8 +413,8 @@ class Run:
             raise UserError(f"{self.path} learnt {learnt}, and this is {told}; train both with the same numbers")
         generator, device = self.model.modules["generator"], self.machine.device
         with isolated(), torch.no_grad():
-            parts = [generator(ready(part, device)).float().cpu() for part in torch.split(pictures, sampling.CHUNK)]
-            return to_int16(torch.cat(parts))
+            every = parts(len(pictures), pictures.shape[3] * given.hop)
+            return to_int16(torch.cat([generator(ready(pictures[rows], device)).float().cpu() for rows in every]))
 
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, leaky_relu, normalize, one_hot
 
+from sparring.config import UserError
 from sparring.nn.layers import spectral_norm, unchanged
 
 Cell = Literal["lstm", "gru"]
@@ -141,12 +142,17 @@ class TextFeatures(nn.Module):
 
 
 class TextCritic(nn.Module):
-    """(N, L, S) rows of sum 1, or (N, L) symbols -> (N,) scores."""
+    """(N, L, S) rows of sum 1, or (N, L) symbols -> (N,) scores. `UserError` where no convolution fits into a text."""
 
     def __init__(
         self, symbols: int, length: int, embedding: int, widths: Sequence[int], maps: int, spectral: bool
     ) -> None:
         super().__init__()
+        if not any(1 <= width <= length for width in widths):
+            raise UserError(
+                f"critic_widths={tuple(widths)}: one at least must be from 1 to {length}, the words of the longest "
+                f"text; use --critic-widths 1{' 2' if length > 1 else ''}, or train without a critic: --likelihood 1"
+            )
         wrap = spectral_norm if spectral else unchanged
         self.features = TextFeatures(symbols, length, embedding, widths, maps, spectral)
         self.hidden = wrap(nn.Linear(self.features.size, self.features.size))

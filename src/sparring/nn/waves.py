@@ -222,6 +222,8 @@ class _Scale(nn.Module):
         super().__init__()
         self.pool = pool
         widths = [width, 2 * width, 4 * width]
+        if any(before % max(1, before // 4) for before in widths[:2]):
+            raise UserError(f"critic_width={width}: views at scales have groups of 4 channels; use a multiple of 4")
         layers: list[nn.Module] = [nn.Conv1d(1, width, 15, padding=7)]
         for before, after in pairwise(widths):
             layers.append(nn.Conv1d(before, after, 21, 4, 10, groups=max(1, before // 4)))

@@ -144,9 +144,8 @@ def build(config: Config, about: About) -> Game:
         raise UserError(f"begin={config.begin}: the critic joins at a share of the run in [0, 1), if there is a critic")
     objective = any_objective(config.objective)
     generator = _translator(config, source, image)
-    critic = PatchCritic(
-        (source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers, normal=NORMS[config.norm]
-    )
+    both, normal = (source[0] + image[0], *image[1:]), NORMS[config.norm]
+    critic = PatchCritic(both, config.critic_width, config.critic_layers, normal=normal)
     pair = _Pair(config, objective, generator, critic)
     optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
     if not config.adversarial:

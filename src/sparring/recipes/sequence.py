@@ -108,35 +108,23 @@ def data(config: Config, source: Source) -> Source:
     return unlabelled(source)
 
 
-def critic_of(config: Config, symbols: int, length: int) -> TextCritic:
-    """The discriminator. `UserError` where none of its convolutions fits into a text."""
-    if not any(1 <= width <= length for width in config.critic_widths):
-        raise UserError(
-            f"critic_widths={config.critic_widths}: one at least must be from 1 to {length}, the words of the longest "
-            f"text; use --critic-widths 1{' 2' if length > 1 else ''}, or --preset likelihood, which has no critic"
-        )
-    return TextCritic(
-        symbols, length, config.critic_embedding, config.critic_widths, config.critic_maps, config.spectral
-    )
-
-
 def build(config: Config, about: About) -> Game:
     """Players in phases: likelihood, then a discriminator and the generator against it."""
     check(config.likelihood, config.early, config.temperature, config.rollouts if config.carrier == "straight" else 0)
     length, first = about.shape[0], FIRST if about.whole else 0
     symbols = len(about.vocabulary) + FIRST - first
     generator = TokenGenerator(symbols, first, length, config.embedding, config.hidden, config.cell)
-    critic = critic_of(config, symbols, length) if config.likelihood < 1 else None
+    sizes = config.critic_embedding, config.critic_widths, config.critic_maps
+    critic = TextCritic(symbols, length, *sizes, config.spectral) if config.likelihood < 1 else None
     objective = any_objective(config.objective)
     if objective.lipschitz and not config.spectral:
         raise UserError(f"objective={config.objective} needs a critic of bounded slope; leave --no-spectral out")
     usual = Baseline(length, config.usual) if config.usual else nn.Identity()
-    writing = Writing(
-        generator, critic or nn.Identity(), objective, usual, Dial(config.tau), config.anchor, config.rollouts
-    )
+    told = critic or nn.Identity()
+    writing = Writing(generator, told, objective, usual, Dial(config.tau), config.anchor, config.rollouts)
     turn, early = round(config.likelihood * config.rounds), round(config.early * config.rounds)
     adams = config.learning, config.generator, config.discriminator
-    owners = [generator, *([] if critic is None else [generator, critic])]
+    owners: list[nn.Module] = [generator, *([] if critic is None else [generator, critic])]
     learner, *fighters = (adam.over(owner.parameters()) for adam, owner in zip(adams, owners, strict=False))
     players = [Player("likelihood", writing.likelihood, learner, stop=turn)]
     modules: dict[str, nn.Module] = {"generator": generator}

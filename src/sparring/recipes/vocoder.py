@@ -145,8 +145,6 @@ def build(config: Config, about: About) -> Game:
     if contested and not config.periods and not config.scales:
         raise UserError("periods and scales are empty: a discriminator needs a view, such as --periods 2 3 5")
     generator = Vocoder(mel.bands, mel.hop, config.width)
-    if any(width % max(1, width // 4) for width in (config.critic_width, 2 * config.critic_width)) and config.scales:
-        raise UserError(f"critic_width={config.critic_width}: views at scales work on groups of 4; use a multiple of 4")
     voice = _Voice(config, LogMel(mel), generator, Views(config.periods, config.scales, config.critic_width))
     adams, optimizers = (config.generator, config.discriminator), [config.generator.over(generator.parameters())]
     modules: dict[str, nn.Module] = {"generator": generator}
