@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+import sparring
 from sparring import cli, trained
-from sparring.config import UserError
-from sparring.data import Data, open_data
+from sparring.config import UserError, check_limits
+from sparring.data import About, Data, open_data, tensor_source
 from sparring.data.ciphers import enciphered, key_of
 from sparring.data.texts import encoded
 from sparring.data.vectors import rotation
 from sparring.data.views import words_of
 from sparring.data.words import FIRST, written
+from sparring.nn import alignment
 from sparring.nn.alignment import Maps, Memory, csls, dictionary, procrustes
 from sparring.nn.cipher import Tables, TextCritic, chosen, read, spelled
 from sparring.proofs import languages
-from sparring.recipes import text_translation
+from sparring.proofs.play import played
+from sparring.recipes import sequence, text_translation, word_translation
+from sparring.recipes.sequence import PRESETS
 from sparring.recipes.text_translation import missed
 
 SAID = "the quick brown fox jumps over the lazy dog and runs away "
@@ -142,6 +146,38 @@ def test_a_critic_of_secrets_knows_the_phase_and_one_of_texts_does_not() -> None
     assert len({round(float(score), 5) for score in phased}) == 3
 
 
+def test_texts_of_another_vocabulary_judge_no_samples(tmp_path: Path) -> None:
+    for name, words in (("one", "a b c d"), ("two", "a x y z")):
+        lines = [" ".join(p) for p in itertools.permutations(words.split())]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines * 3))
+    run = sparring.train(
+        "sequence", data=str(tmp_path / "one.txt"), rounds=1, batch=4, quiet=True, runs=str(tmp_path), evaluate=False,
+        test=0.4, threads=1, snapshots=0,
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"against=two: .* \(6 words are only in one"):
+        run.evaluate(against=Data(data=str(tmp_path / "two.txt"), test=0.4))
+    assert run.evaluate(against=Data(data=str(tmp_path / "one.txt"), test=0.5))["samples"] == 36
+
+
+@pytest.mark.parametrize(("carrier", "rollouts"), [("straight", 0), ("policy", 2)])
+def test_texts_of_one_word_are_learnt_where_a_convolution_fits(carrier: str, rollouts: int) -> None:
+    about = About("words", "text", (1,), vocabulary=("a", "b", "c"), whole=True)
+    rows = torch.arange(40).remainder(3)[:, None] + FIRST
+    settings = {"rounds": 2, "batch": 4, "likelihood": 0.5, "carrier": carrier, "rollouts": rollouts}
+    for widths in ((2, 3), ()):
+        with pytest.raises(UserError, match=r"from 1 to 1, .* use --critic-widths 1,"):
+            sequence.build(sequence.Config(critic_widths=widths), about)
+    run = played("sequence", None, {**settings, "critic_widths": (1,)}, tensor_source(about, {"text": rows}), 0)
+    assert run.game.player("generator").acts(1)
+
+
+def test_likelihood_alone_has_no_critic_to_train() -> None:
+    about = About("words", "text", (1,), vocabulary=("a", "b"), whole=True)
+    game = sequence.build(PRESETS["likelihood"], about)
+    assert [player.name for player in game.players] == ["likelihood"]
+    assert game.score is None
+
+
 def test_the_rotation_of_known_pairs_is_found_exactly() -> None:
     x, by = torch.randn(200, 10, generator=torch.Generator().manual_seed(0)), rotation(10, 3)
     torch.testing.assert_close(by @ by.T, torch.eye(10), atol=1e-5, rtol=0)
@@ -150,6 +186,30 @@ def test_the_rotation_of_known_pairs_is_found_exactly() -> None:
     assert (here + there == 199).all()
     assert (len(here), near) == (200, pytest.approx(1.0, abs=1e-5))
     assert dictionary(x, x @ rotation(10, 4))[2] < 0.9
+
+
+def test_a_dictionary_looks_at_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = torch.randn(2, 50, 5, generator=torch.Generator().manual_seed(0))
+    close, cosines = csls(x, y[:40])
+    there, back = close.argmax(1), close.argmax(0)
+    mutual = (back[there] == torch.arange(50)).nonzero()[:, 0]
+    monkeypatch.setattr(alignment, "ROWS", 7)
+    here, other, near = dictionary(x, y[:40])
+    assert torch.equal(here, mutual)
+    assert torch.equal(other, there[mutual])
+    assert near == pytest.approx(float(cosines[torch.arange(50), there].mean()))
+
+
+def test_a_map_is_chosen_by_its_nearness_or_the_numbers_are_refused() -> None:
+    about = About("vectors", "point", (5,), source=(5,))
+    source = tensor_source(about, {"point": torch.randn(40, 5), "source": torch.randn(40, 5)})
+    run = played("word_translation", None, {"rounds": 2, "refinements": 1, "batch": 8}, source, 0)
+    assert (run.game.modules["choice"].nearness > -1).all()  # type: ignore[operator]
+    for name, value in {"refinements": 0, "memory": 1, "maps": 0, "forget": 1.0}.items():
+        with pytest.raises(UserError, match=f"{name}={value} is out of range"):
+            check_limits(word_translation.Config(**{name: value}))
+    with pytest.raises(UserError, match="rounds=1: one is needed to learn"):
+        word_translation.build(word_translation.Config(rounds=1), about)
 
 
 def test_csls_takes_away_what_is_near_to_everything() -> None:
@@ -188,6 +248,13 @@ def test_vectors_of_words_are_read_with_their_names(tmp_path: Path) -> None:
     assert sorted(names) == sorted(f"w{i}" for i in range(30))
     first = splits["train"][torch.tensor([0])]["point"].tolist()[0]
     assert first == [float(names[0][1:]), float(names[0][1:]) + 1, 0.5]
+    (tmp_path / "odd.vec").write_text("the\t1\t2\n. . .\t3\t4\nat me@home.org 5 6\n")
+    odd = open_data(Data(data=str(tmp_path / "odd.vec"), test=0.3))
+    assert {name for split in odd.values() for name in split.names} == {"the", ". . .", "at me@home.org"}  # type: ignore[attr-defined]
+    np.savez(tmp_path / "many.npz", np.zeros((20, 4)))
+    (tmp_path / "many.npz").rename(tmp_path / "many.npy")
+    with pytest.raises(UserError, match="is an archive of arrays"):
+        open_data(Data(data=str(tmp_path / "many.npy")))
     np.save(tmp_path / "p.npy", np.zeros((20, 4)))
     assert open_data(Data(data=str(tmp_path / "p.npy")))["train"].about.shape == (4,)
     turned = open_data(Data(data=str(file), source="turned:2", test=0.5))
@@ -197,6 +264,11 @@ def test_vectors_of_words_are_read_with_their_names(tmp_path: Path) -> None:
         ("bad.vec", b"a 1 2\nb 1\n", "word 2 must have 2 numbers"),
         ("odd.vec", b"a 1 nan\nb 1 2\n", "NaN or infinity"),
         ("one.npy", b"no array", "no plain array|cannot be read"),
+        ("none.npy", b"", "is no plain array"),
+        ("none.vec", b"", "has 0 points"),
+        ("head.vec", b"2 3\n", "has 0 points"),
+        ("less.vec", b"a 1 2 3 4\nb 1 2\n", "word 2 must have 4 numbers"),
+        ("more.vec", b"a 1 2\nb 1 2 3\n", "word 2 must have 2 numbers"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=message):

@@ -290,6 +290,35 @@ def test_a_run_resumes_in_the_middle_of_its_ramps(pictures: Path, tmp_path: Path
     resumes_to(checkpoint.tensors_of(whole.game, whole.state), plan, source, tmp_path, stop=1)
 
 
+STEERED = (
+    "pix2pix", "cyclegan", "cut", "stargan", "superres", "semi_supervised", "text_translation", "word_translation",
+    "text_style", "vocoder",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", STEERED)
+def test_every_optimizer_follows_the_schedules_of_its_numbers(recipe: str, pictures: Path) -> None:
+    case = next(c for c in CASES if isinstance(c, tuple) and c[0] == recipe)
+    plan, source = plan_of(*case, pictures)
+    names = [f.name for f in dataclasses.fields(plan.model) if f.type == "Adam"]
+    ramp = {name: Adam(Schedule(1e-3, 1e-1), 0.5, Schedule(0.9, 0.99)) for name in names}
+    game = training.assemble(
+        dataclasses.replace(plan, model=dataclasses.replace(plan.model, **ramp)), source.about, CPU
+    )
+    flat = training.assemble(plan, source.about, CPU)
+    falls = [flat.player(p.name).optimizer.param_groups[0]["lr"] for p in game.players]
+    for one in (game, flat):
+        assert one.on_round is not None
+        one.on_round(0.625)
+    for player, begun in zip(game.players, falls, strict=True):
+        group, scale = (
+            player.optimizer.param_groups[0],
+            flat.player(player.name).optimizer.param_groups[0]["lr"] / begun,
+        )
+        assert group["lr"] == pytest.approx(scale * (1e-3 + 0.625 * 0.099))
+        assert group["betas"] == pytest.approx((0.5, 0.95625))
+
+
 @pytest.mark.parametrize("penalty", [Penalties(r1=1.0, r2=1.0, difference=True), Penalties(consistency=1.0)])
 def test_penalties_that_look_twice_take_labels(penalty: Penalties, pictures: Path, tmp_path: Path) -> None:
     plan, source = plan_of("cdcgan", "tuned", {"data": "digits"}, pictures)

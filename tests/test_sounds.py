@@ -90,6 +90,15 @@ def test_spectrograms_are_heard_by_a_vocoder_that_learnt_the_same(
         voice.voiced(speaker.sample(1), dataclasses.replace(speaker.about, hop=64))
 
 
+def test_sounds_of_another_rate_judge_no_samples(
+    speaker: sparring.Run, voice: sparring.Run, sounds: Path, tmp_path: Path
+) -> None:
+    for run, length in ((voice, 2048), (speaker, 1024)):  # as many samples, and as many columns
+        other = Data(data=str(sounds), test=0.4, rate=4000, seconds=length / 4000)
+        with pytest.raises(UserError, match=r"4000 samples a second .* learnt 8000"):
+            sparring.load(run.path).evaluate(against=other, judge="pixels")
+
+
 def test_sounds_without_labels_are_judged_from_afar_and_are_no_pictures(sounds: Path) -> None:
     splits = open_data(Data(data=str(sounds), test=0.4))
     assert splits["train"].about.classes == ()

@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
+import sparring
 from sparring import cli, trained
-from sparring.data import Data, open_data
+from sparring.config import UserError
+from sparring.data import About, Data, open_data, tensor_source
+from sparring.data.kinds import KINDS
+from sparring.data.views import domains, half_asked, others_of
 from sparring.data.words import FIRST, UNKNOWN, written
+from sparring.metrics.features import Extractor
 from sparring.metrics.text import bleu_of_pairs
 from sparring.nn.style import Editor, Rewritten, StyleCritic
 from sparring.proofs.play import played
 from sparring.proofs.style import known_runs, swapped
+from sparring.recipes import text_style
+from sparring.session import summary
 
 THINGS = ("food", "place", "music", "staff", "room", "soup", "bread", "tea")
 
@@ -135,6 +142,40 @@ def test_a_style_is_learnt_from_texts_alone(reviews: Path) -> None:
     assert sum(right) >= 27
 
 
+def test_samples_are_judged_by_texts_that_none_was_made_from() -> None:
+    rows = tensor_source(About("rows", "text", (1,)), {"text": torch.arange(21)[:, None]})
+    pool = half_asked(domains(rows))
+    asked = pool[torch.arange(len(pool))]["source"]
+    beside = others_of(pool, rows)
+    told = torch.cat([asked, beside[torch.arange(len(beside))]["text"]])
+    assert (len(asked), len(beside)) == (10, 11)
+    assert sorted(told[:, 0].tolist()) == list(range(21))
+    assert others_of(domains(rows), rows) is rows
+
+
+def test_an_editor_that_changes_nothing_does_not_shine(reviews: Path) -> None:
+    run = sparring.train(
+        "text_style", data=str(reviews), rounds=2, batch=8, threads=1, snapshots=0, runs=str(reviews.parent),
+        on_trouble="ignore", average=0.0, evaluate=False,
+    )  # fmt: skip
+    editor = run.model.modules["generator"]
+    with torch.no_grad():
+        editor.gate[2].bias.fill_(99.0)  # type: ignore[index, union-attr, operator]
+    splits = open_data(run.plan.data)
+    good = [splits["test"].about.vocabulary.index(word) + FIRST for word in ("good", "warm")]
+
+    def read(texts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        said = torch.isin(texts, torch.tensor(good)).any(1)
+        return KINDS["text"].coarse(texts), torch.stack([~said, said], 1).float()
+
+    scored = run._judged(splits, "test", 100, 1, Extractor("by its words", "0", read, names_classes=True))
+    assert (scored["samples"], scored["reference"]["count"]) == (19, 19)
+    assert 0.2 < scored["metrics"]["class right"]["value"] < 0.8
+    line = summary(scored)
+    assert "class right" in line
+    assert "frechet" not in line
+
+
 def test_a_run_rewrites_the_texts_of_a_user(reviews: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = ["--rounds", "8", "--batch", "8", "--threads", "1", "--snapshots", "2", "--runs", str(reviews.parent)]
     assert cli.main(["train", "text_style", "--data", str(reviews), *quick, "--no-evaluate"]) == 0
@@ -149,6 +190,14 @@ def test_a_run_rewrites_the_texts_of_a_user(reviews: Path, capsys: pytest.Captur
     with torch.no_grad():
         run.model.modules["generator"].gate[2].bias.fill_(99.0)  # type: ignore[index, union-attr, operator]
     assert run.translate_text("the zebra is so bad now", "good") == "the zebra is so bad now"
+    passes: list[int] = []
+    seen = run.model.modules["generator"].register_forward_hook(lambda *_: passes.append(1))
+    lines = "the food is bad\n\nso warm\nthe tea is cold"
+    assert run.translate_text(lines, "good") == lines  # the empty line is one, too
+    assert len(passes) == 3  # lengths, not lines
+    seen.remove()
+    with pytest.raises(UserError, match="anchor=0 is a number of rounds"):
+        text_style.build(text_style.Config(anchor=0), run.about)
     assert cli.main(["translate", str(path), str(reviews.parent / "mine.txt"), "--label", "good"]) == 0
     made = (path / "translated-good" / "mine.txt").read_text().splitlines()
     assert [len(line.split()) for line in made] == [6, 4]

@@ -161,7 +161,10 @@ class Latent:
 
 
 def linear_decay(optimizers: Sequence[torch.optim.Optimizer], start: float, end: float) -> Callable[[float], None]:
-    """Learning rates constant until progress `start`, then on a line to `end` times themselves at progress 1."""
+    """Learning rates constant until progress `start`, then on a line to `end` times themselves at progress 1.
+
+    For rates that are plain numbers; `optimizers.steered` follows schedules too.
+    """
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
 
     def on_round(progress: float) -> None:

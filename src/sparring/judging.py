@@ -104,6 +104,25 @@ def check_enough(samples: int, splits: Splits, split: str) -> None:
         )
 
 
+def check_alike(learnt: About, given: About) -> None:
+    """`UserError` where the numbers of other data mean something else than those of samples of `learnt`."""
+    if given.shape != learnt.shape:
+        raise UserError(f"data of shape {given.shape} cannot judge samples of shape {learnt.shape}")
+    if given.key == "text" and (given.vocabulary, given.characters) != (learnt.vocabulary, learnt.characters):
+        unlike = len(set(given.vocabulary) ^ set(learnt.vocabulary))
+        raise UserError(
+            f"against={given.name}: its texts have a vocabulary of their own ({unlike:,} words are only in one of the "
+            f"two), so that their numbers are other words than the run's; judge by a split of {learnt.name}, with "
+            "--split"
+        )
+    timed = given.key == "sound" or given.hop or learnt.hop
+    if timed and (given.rate, given.hop) != (learnt.rate, learnt.hop):
+        raise UserError(
+            f"against={given.name} has {given.rate:g} samples a second and a hop of {given.hop}, and the run learnt "
+            f"{learnt.rate:g} and {learnt.hop}; resample it to {learnt.rate:g}"
+        )
+
+
 def judged(
     made: Tensor, splits: Splits, split: str, extractor: Extractor, seed: int = 1, prior: bool = True
 ) -> dict[str, Any]:
@@ -175,6 +194,20 @@ def of_pairs(scored: dict[str, Any], made: Tensor, wanted: Tensor) -> dict[str, 
     if min(made.shape[2:]) >= 11:
         rows["ssim"] = row("ssim", of_mean(ssim(made, wanted)))
     return {**scored, "floor": "none: each picture is compared with its own truth", "metrics": rows}
+
+
+def as_asked(scored: dict[str, Any], extractor: Extractor, made: Tensor, asked: Tensor) -> dict[str, Any]:
+    """The scores of samples that were made of others, with how many are read as the (N,) classes that were asked for.
+
+    One that is its source unchanged lies where data lie: only this tells whether anything was done.
+    """
+    scored = {**scored, "sources": "the other half of the samples that are held out"}
+    if not extractor.names_classes:
+        return scored
+    logits = extract(extractor, made).logits
+    assert logits is not None
+    right = row("class right", of_mean((logits.argmax(1) == asked).double()))
+    return {**scored, "metrics": {**scored["metrics"], "class right": right}}
 
 
 def spectral_row(made: Tensor, wanted: Tensor) -> dict[str, Any]:

@@ -57,14 +57,17 @@ class Adam:
 
 
 def steered(
-    optimizers: Iterable[tuple[Adam, torch.optim.Optimizer]], decay: float, decay_to: float
+    optimizers: Iterable[tuple[Adam, torch.optim.Optimizer]], decay: float, decay_to: float, end: float = 1.0
 ) -> Callable[[float], None]:
-    """What gives each its numbers before every round; rates fall from progress `decay` on, on a line, to `decay_to`."""
+    """What gives each its numbers before every round; rates fall from progress `decay` on, on a line, to `decay_to`.
+
+    `end` is the progress at which they arrive; `decay` is a share of it.
+    """
     every = list(optimizers)
 
     def on_round(progress: float) -> None:
         for adam, optimizer in every:
-            adam.steer(optimizer, progress, falling(progress, decay, decay_to))
+            adam.steer(optimizer, progress, falling(min(1.0, progress / end), decay, decay_to))
 
     return on_round
 

@@ -12,10 +12,10 @@ from sparring.average import Average
 from sparring.config import UserError, Withheld, resolve
 from sparring.data.loader import Augment
 from sparring.data.source import About
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.translate import PatchCritic
 from sparring.objectives import OBJECTIVES, Objective, check_objective
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ def restoring(config: Restoring, about: About, network: nn.Module) -> Game:
     if config.adversarial:
         modules["critic"] = critic
         players.insert(0, Player("discriminator", pair.critic_loss, optimizers[1], start=clock.start))
-    falling = linear_decay(optimizers, config.decay, 0.0)
+    steer = steered(zip((config.generator, config.discriminator), optimizers, strict=True), config.decay, 0.0)
 
     def on_round(progress: float) -> None:
         clock.at(progress)
-        falling(progress)
+        steer(progress)
 
     return Game(
         modules=modules,

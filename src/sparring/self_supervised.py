@@ -20,9 +20,9 @@ from sparring.augment import cut_along, uniform
 from sparring.average import Average
 from sparring.config import UserError
 from sparring.data.source import About
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.image import FEATURES, ConvEncoder
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 
 VERSION = 1
 """Counts changes of the training; part of the cache's key."""
@@ -97,7 +97,7 @@ def build(config: Config, about: About) -> Game:
         players=[Player("encoder", loss, optimizer)],
         product=("encoder",),
         average=Average(config.average),
-        on_round=linear_decay([optimizer], start=0.0, end=0.0),
+        on_round=steered([(config.optimizer, optimizer)], 0.0, 0.0),
     )
 
 

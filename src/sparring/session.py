@@ -32,7 +32,7 @@ from sparring.data.ciphers import CIPHER
 from sparring.data.counts import class_counts, too_few_to_judge, too_few_to_train, unbalanced
 from sparring.data.shards import is_shards
 from sparring.data.vectors import TURNED
-from sparring.data.views import HALF, view_named
+from sparring.data.views import HALF, asks_itself, view_named
 from sparring.distributed import Shards, World, joined
 from sparring.engine import start
 from sparring.judging import FEWEST, default_split
@@ -249,7 +249,7 @@ def warn_of(job: Job, console: Console) -> None:
     little, unjudged = hasattr(job.plan.model, "discriminator_augment"), job.plan.how.evaluate
     found = [
         too_few_to_train(job.splits) if little else None,
-        too_few_to_judge(job.splits, default_split(job.splits), FEWEST) if unjudged else None,
+        too_few_to_judge(job.splits, default_split(job.splits), fewest(job)) if unjudged else None,
         unbalanced(class_counts(job.splits)),
     ]
     for note in job.game.notes:
@@ -287,15 +287,20 @@ def conclude(job: Job, console: Console) -> Run:
     return run
 
 
+def fewest(job: Job) -> int:
+    """Held-out samples that judging needs: twice as many where half of them are what others are made from."""
+    return 2 * FEWEST if asks_itself(job.source) else FEWEST
+
+
 def judge(run: Run, job: Job, console: Console) -> None:
     """The end of a run, and its best checkpoint where that seems to be better."""
-    lacking = too_few_to_judge(job.splits, default_split(job.splits), FEWEST)
+    lacking = too_few_to_judge(job.splits, default_split(job.splits), fewest(job))
     if lacking is not None:
         console.print(f"not judged: {lacking.what}: {lacking.remedy}", soft_wrap=True)
         return
     final = run.evaluate(splits=job.splits, console=console)
     console.print(summary(final), markup=False)
-    if run.had_better():
+    if "sources" not in final and run.had_better():
         tell_of_best(run, final, job.splits, console)
 
 
@@ -315,6 +320,8 @@ def summary(result: Mapping[str, Any]) -> str:
     """The scores in a line."""
     words = []
     for name, row in result["metrics"].items():
+        if name == "frechet distance" and "sources" in result:  # least for what leaves them as they are
+            continue
         times = f" ({row['times_floor']:.2f} x that of real data)" if "times_floor" in row else ""
         if name in (
             "frechet distance",
@@ -324,6 +331,7 @@ def summary(result: Mapping[str, Any]) -> str:
             "modes",
             "high quality share",
             "words right",
+            "class right",
             "cosine",
         ) or name.startswith(("elbo", "nll")):
             words.append(f"{name} {row['value']:.4g}{times}")

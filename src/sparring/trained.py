@@ -23,8 +23,8 @@ from sparring.data import About, Data, Source, Splits, open_data
 from sparring.data.captions import tokens
 from sparring.data.holes import with_hole
 from sparring.data.kinds import KINDS, ready, to_int16
-from sparring.data.texts import RUNNING, encoded, parts_of
-from sparring.data.views import words_of
+from sparring.data.texts import RUNNING, each_made, encoded, parts_of
+from sparring.data.views import half_asked, others_of, whole_of, words_of
 from sparring.data.words import FIRST, written
 from sparring.distributed import ALONE, World
 from sparring.game import Game
@@ -33,6 +33,8 @@ from sparring.judging import (
     FEWEST,
     MOST_SAMPLES,
     accuracy_row,
+    as_asked,
+    check_alike,
     check_enough,
     checked_split,
     default_split,
@@ -46,7 +48,7 @@ from sparring.machine import Machine, find_machine, isolated
 from sparring.metrics.extractors import DEFAULT_PROTOCOL, Protocol
 from sparring.metrics.features import Extractor, extract
 from sparring.nn.alignment import csls
-from sparring.nn.signal import mel_of
+from sparring.nn.signal import mel_of, parts
 from sparring.report import write_report
 from sparring.runs import How, Plan, Written, now, read_config, read_events, write_json
 from sparring.tiles import by_tiles, tile_for
@@ -236,7 +238,7 @@ class Run:
             )
         with self.guard():
             splits = open_data(self.plan.data)
-            return recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)])
+            return half_asked(recipes.find(self.plan.recipe).data(self.plan.model, splits[default_split(splits)]))
 
     @property
     def factor(self) -> int:
@@ -268,14 +270,12 @@ class Run:
             raise UserError(f"{self.path} translates {KINDS[self.about.key].what}, not texts; use text_translation")
         unit = self.plan.data.unit
         said, rows = parts_of(text, self.about, unit), encoded(text, self.about, unit)
-        every = torch.cat([row.flatten() for row in rows]) if rows else torch.zeros(0)
+        every = torch.cat([row[row > 0] for row in rows]) if rows else torch.zeros(0)
         if not len(every) or float((every >= FIRST).float().mean()) < 0.5:
             known = " ".join(self.about.source_vocabulary[:40])
             raise UserError(f"most of it is not written in what this run was trained to read: {known!r} ...")
-        made = [
-            written(self.translate(row, label=label), self.about, instead=words)[0]
-            for row, words in zip(rows, said, strict=True)
-        ]
+        every_row = each_made(rows, lambda texts: self.translate(texts, label=label))
+        made = [written(row, self.about, instead=words)[0] for row, words in zip(every_row, said, strict=True)]
         return "".join(made) if unit in RUNNING else "\n".join(made)
 
     def dictionary(self, words: Sequence[str], most: int = 3) -> dict[str, list[str]]:
@@ -413,8 +413,8 @@ class Run:
             raise UserError(f"{self.path} learnt {learnt}, and this is {told}; train both with the same numbers")
         generator, device = self.model.modules["generator"], self.machine.device
         with isolated(), torch.no_grad():
-            parts = [generator(ready(part, device)).float().cpu() for part in torch.split(pictures, sampling.CHUNK)]
-            return to_int16(torch.cat(parts))
+            every = parts(len(pictures), pictures.shape[3] * given.hop)
+            return to_int16(torch.cat([generator(ready(pictures[rows], device)).float().cpu() for rows in every]))
 
     def had_better(self) -> bool:
         """Whether looks while training say that an earlier round was clearly better than the end."""
@@ -530,6 +530,7 @@ class Run:
                     raise UserError(f"judge={judge}: a classifier is judged by its accuracy; leave --judge out")
                 scored = self._classified(splits[split], split)
             else:
+                check_alike(self.about, splits["train"].about)
                 check_enough(samples, splits, split)
                 scored = self._judged(splits, split, samples, seed, self._judge(splits, judge, protocol, console))
                 if CLASSIFIER in self.model.modules and splits[split].about.classes:
@@ -555,18 +556,20 @@ class Run:
 
     def _judged(self, splits: Splits, split: str, samples: int, seed: int, extractor: Extractor) -> dict[str, Any]:
         about = splits["train"].about
-        if about.shape != self.about.shape:
-            raise UserError(f"data of shape {about.shape} cannot judge samples of shape {self.about.shape}")
         if samples < FEWEST:
             raise UserError(f"samples={samples}: judging needs at least {FEWEST}")
         most = min(samples, len(splits["train"]), MOST_SAMPLES)
         if self.model.game.given:  # a source that comes twice says nothing new
             most = min(most, len(self.pool))
+            splits = {**splits, split: others_of(self.pool, splits[split])}
         made = self.sample(most, seed=seed) if self.world.size == 1 else self._shared_sample(most, seed)
         scored = judged(made, splits, split, extractor, seed)
         if self.about.paired or (self.model.game.given and self.pool.about.paired):
             truth = self.pool[sampling.chosen(self.pool, most, seed)][about.key]
             scored = of_pairs(scored, made, truth)
+        if self.model.game.given and whole_of(self.pool) is not None:
+            asked = sampling.draw(self.model.game, most, seed, pool=self.pool)["label"]
+            scored = as_asked(scored, extractor, made, asked)
         if self.model.game.given == ("sound",):
             wanted = self.pool[sampling.chosen(self.pool, most, seed)]["sound"]
             scored["metrics"]["spectral distance"] = spectral_row(made, wanted)
@@ -580,6 +583,7 @@ class Run:
                 f"{held_out.about.name} has pictures of {held_out.about.shape} in {len(held_out.about.classes)} "
                 f"classes, and this classifier knows {learnt.shape} in {len(learnt.classes)}, by those of {learnt.name}"
             )
+        check_alike(learnt, held_out.about)
         right = named_rightly(extractor_of(self._classifier(), learnt, self.machine.device), held_out)
         about = held_out.about
         reference = {"data": about.name, "split": split, "sha256": about.sha256, "count": len(held_out)}

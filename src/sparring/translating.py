@@ -15,9 +15,9 @@ from sparring.data.clusters import unlabelled
 from sparring.data.loader import Augment
 from sparring.data.source import Source
 from sparring.data.views import only_pictures, unpaired
-from sparring.game import Batch, Game, Player, linear_decay
+from sparring.game import Batch, Game, Player
 from sparring.objectives import OBJECTIVES, Objective, check_objective
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,17 @@ def translation(
     config: Translating,
     modules: Mapping[str, nn.Module],
     players: Sequence[Player],
+    optimizers: Sequence[torch.optim.Optimizer],
     product: Sequence[str] = ("generator",),
     score: Callable[[Tensor], Tensor] | None = None,
     sample: Callable[[Mapping[str, Any], Batch], Tensor] | None = None,
     draw: Callable[[int, torch.Generator | None], dict[str, Tensor]] | None = None,
 ) -> Game:
-    """The game of these players: from `source` by the first of `product`, rates that fall at the end, averages."""
+    """The game of these players: from `source` by the first of `product`, rates that fall at the end, averages.
+
+    `optimizers`: what `config.generator` made, and what `config.discriminator` did where there is a critic.
+    """
+    adams = config.generator, config.discriminator
     return Game(
         modules=modules,
         players=players,
@@ -105,5 +110,5 @@ def translation(
         sample=sample or (lambda found, drawn: found[product[0]](drawn["source"]).float()),
         score=None if score is None else lambda x, label: score(x),
         average=Average(config.average) if config.average else None,
-        on_round=linear_decay([player.optimizer for player in players], config.decay, 0.0),
+        on_round=steered(zip(adams, optimizers, strict=False), config.decay, 0.0),
     )

@@ -65,7 +65,7 @@ class Writing:
     def rewards(self, text: Tensor) -> Tensor:
         """(N, L): of each word, the discriminator's belief in the texts that begin so. Yu et al. 2017, equation 4."""
         last = self.score(text).sigmoid()[:, None]
-        if not self.rollouts:
+        if not self.rollouts or text.shape[1] == 1:
             return last.expand(text.shape)
         found = []
         for known in range(1, text.shape[1]):

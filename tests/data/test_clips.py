@@ -73,6 +73,24 @@ def test_folders_and_gifs_are_films_with_classes(tmp_path: Path) -> None:
     assert corners == [0, 2, 4, 6]
 
 
+def test_only_pictures_that_are_taken_are_decoded_and_what_is_cut_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(12):
+        frame(i).save(tmp_path / f"{i}.png")
+        if i % 3:
+            whole = (tmp_path / f"{i}.png").read_bytes()
+            (tmp_path / f"{i}.png").write_bytes(whole[:45] + bytes(len(whole) - 45))  # its header can be read
+    train = open_data(Data(data=str(tmp_path), frames=2, frame_step=3, size=16, test=0.5))["train"]
+    assert not [note for note in train.about.notes if "left out" in note]
+    monkeypatch.setattr(clips, "LONGEST", 10)
+    first, *others = [frame(i) for i in range(12)]
+    for name in "ab":
+        first.save(tmp_path / f"{name}.gif", save_all=True, append_images=others)
+    train = open_data(Data(data=str(tmp_path), frames=2, frame_step=3, size=16, test=0.5))["train"]
+    assert "left out: a.gif: what comes after its first 10 pictures" in train.about.notes
+
+
 def test_strips_are_films_and_pictures_twice_as_wide_are_not_unless_asked_for(tmp_path: Path) -> None:
     for number in range(3):
         strip = Image.new("L", (16 * 4, 16))
@@ -111,8 +129,9 @@ def test_what_gives_no_clips_is_told(tmp_path: Path) -> None:
     assert any("broken.gif" in note for note in source.about.notes)
     with pytest.raises(UserError, match="frames=1"):
         open_data(Data(data=str(tmp_path), frames=1))
-    with pytest.raises(UserError, match="size=32: moving-digits"):
-        open_data(Data(data="moving-digits", size=32))
+    for name, value in {"size": 32, "frames": 4, "frame_step": 2, "strips": True}.items():
+        with pytest.raises(UserError, match=f"{name}={value}: moving-digits"):
+            open_data(Data(data="moving-digits", **{name: value}))  # type: ignore[arg-type]
 
 
 def test_damaged_animations_are_left_out_and_never_taken_for_pictures(tmp_path: Path) -> None:
@@ -141,7 +160,8 @@ def test_videos_are_read_by_their_library(tmp_path: Path, monkeypatch: pytest.Mo
         open_data(Data(data=str(tmp_path / "a.mp4")))
 
     def decoded(name: str, path: Path, reading: clips.Reading) -> clips.Film:
-        return reading.film(name, (torch.full((1, 3, 20, 20), 10 * i, dtype=torch.uint8) for i in range(12)), 24.0)
+        pictures = (torch.full((1, 3, 20, 20), 10 * i, dtype=torch.uint8) for i in range(12))
+        return reading.film(name, reading.chosen(name, pictures), 24.0)
 
     monkeypatch.setattr(clips, "_video", decoded)
     folder = open_data(Data(data=str(tmp_path), frames=4, size=16, frame_step=2))["train"]

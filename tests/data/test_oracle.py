@@ -73,6 +73,13 @@ def test_other_arrays_are_refused(changes: dict[str, np.ndarray | None], message
         open_data(Data(data=str(tmp_path / "wrong.npz")))
 
 
+@pytest.mark.parametrize("setting", [{"unit": "letters"}, {"vocabulary": 9}, {"length": 1}, {"length": 0}])
+def test_settings_that_an_oracle_does_not_follow_are_refused(setting: dict[str, object], tmp_path: Path) -> None:
+    np.savez(tmp_path / "small.npz", **arrays())
+    with pytest.raises(UserError, match=f"{next(iter(setting))}="):
+        open_data(Data(data=str(tmp_path / "small.npz"), **setting))  # type: ignore[arg-type]
+
+
 def test_the_oracle_of_seqgan_has_its_entropy() -> None:
     """5.750 is what tables print for real texts of 20 words."""
     path = Path(os.environ.get("SPARRING_DATA", "nowhere")) / "seqgan-oracle" / "oracle_lstm.npz"

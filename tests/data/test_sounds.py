@@ -78,6 +78,45 @@ def test_a_zip_with_sub_folders_is_read_alike_and_long_sounds_become_pieces(tmp_
     assert "8 of 8 sounds are cut to 0.13 seconds" in whole["train"].about.notes
 
 
+def test_pieces_of_a_recording_are_never_on_both_sides(tmp_path: Path) -> None:
+    for index in range(4):
+        (tmp_path / f"{index}.wav").write_bytes(file_of(tone(0.5, pitch=100.0 + 100 * index)))
+    splits = open_data(Data(data=str(tmp_path), seconds=0.128, cut="pieces", test=0.25, validation=0.3))
+    assert {name: len(split) for name, split in splits.items()} == {"train": 8, "validation": 4, "test": 4}
+    assert not set(names_of(splits["train"])) & set(names_of(splits["validation"]))
+
+
+def test_of_a_single_recording_the_end_is_held_out(tmp_path: Path) -> None:
+    (tmp_path / "one.wav").write_bytes(file_of(torch.linspace(-1, 1, 8192)))
+    splits = open_data(Data(data=str(tmp_path / "one.wav"), seconds=0.128, cut="pieces", test=0.25, validation=0.2))
+    means = {name: split[torch.arange(len(split))]["sound"].float().mean((1, 2)) for name, split in splits.items()}
+    assert [len(means[name]) for name in ("train", "validation", "test")] == [5, 1, 2]
+    assert means["train"].max() < means["validation"].min() < means["test"].min()
+    assert "there is one file: its end is held out" in splits["train"].about.notes
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "sample", "message"),
+    [(1, 64, b"\1" * 8, "64 bits; 8, 16, 24 or 32"), (3, 32, struct.pack("<f", float("nan")), "NaN or infinity")],
+)
+def test_a_strange_file_is_left_out_and_says_why(
+    kind: int, bits: int, sample: bytes, message: str, tmp_path: Path
+) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.wav").write_bytes(file_of(tone(pitch=200.0 + index)))
+    if kind == 3:
+        pytest.importorskip("soundfile")
+    body, size = sample * 500, bits // 8
+    form = struct.pack("<HHIIHH", kind, 1, 8000, 8000 * size, size, bits)
+    (tmp_path / "odd.wav").write_bytes(
+        struct.pack("<4sI4s4sI", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16)
+        + form + struct.pack("<4sI", b"data", len(body)) + body
+    )  # fmt: skip
+    notes = " ".join(open_data(Data(data=str(tmp_path)))["train"].about.notes)
+    assert "odd.wav" in notes
+    assert message in notes
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_every_depth_of_pcm_and_two_channels_say_the_same(width: int, tmp_path: Path) -> None:
     for index in range(4):

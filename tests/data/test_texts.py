@@ -85,7 +85,7 @@ def test_folders_are_read_as_pictures_are(tmp_path: Path) -> None:
         (b"one line\n", {}, "fewer than 2"),
         (b"a b\nc d\n", {"size": 32}, "size=32: texts have no size"),
         (b"a b\nc d\n", {"length": 1}, "length=1 must be"),
-        (b"a b c\nc d e\n", {"length": 2}, "2 are longer than 2 words"),
+        (b"a b c\nc d e\n", {"length": 2}, "of its 2 texts all but 0 are longer than 2 words; use a larger --length"),
         (b"a b\nc d\n", {"vocabulary": 1}, "vocabulary=1"),
     ],
 )
@@ -94,6 +94,19 @@ def test_what_cannot_be_read_is_told(content: bytes, settings: dict[str, int], m
     file.write_bytes(content)
     with pytest.raises(UserError, match=message):
         open_data(Data(data=str(file), **settings))  # type: ignore[arg-type]
+
+
+def test_a_file_without_a_text_is_no_class(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("all is well\nit is fine\n" * 3)
+    (tmp_path / "bad.txt").write_text("it went on and on\n" * 7)
+    with pytest.raises(UserError, match=r"bad.txt: all of its 7 texts are longer than 4 words; use a larger --length"):
+        open_data(Data(data=str(tmp_path), length=4))
+    (tmp_path / "bad.txt").write_text("\n")
+    with pytest.raises(UserError, match=r"bad.txt: it has no texts, or take it out"):
+        open_data(Data(data=str(tmp_path)))
+    (tmp_path / "bad.txt").write_text("bad")
+    with pytest.raises(UserError, match="no two windows of 48 letters; use a smaller --length"):
+        open_data(Data(data=str(tmp_path / "bad.txt"), unit="letters"))
 
 
 def test_texts_of_the_same_words_lie_close_from_afar() -> None:

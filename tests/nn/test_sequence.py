@@ -70,6 +70,16 @@ def test_texts_go_on_from_what_is_given() -> None:
     assert not bool(stopped.any())
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_what_is_given_is_not_foretold_and_goes_on_bit_for_bit(cell: Cell) -> None:
+    network, uniform, asked = writer(0, cell, length=6), torch.rand(40, 6), []
+    whole = network.draw(uniform)
+    network.out.register_forward_hook(lambda *_: asked.append(1))
+    assert torch.equal(network.draw(uniform, given=whole[:, :4]), whole)
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("spectral", [True, False])
 def test_a_critic_reads_numbers_and_one_hot_rows_alike(spectral: bool) -> None:
     critic = TextCritic(5, 6, 8, (1, 3, 9), 4, spectral).eval()  # a width of 9 does not fit, and is left out

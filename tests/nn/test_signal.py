@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from sparring.config import UserError
+from sparring.config import UserError, check_limits
 from sparring.data.kinds import to_uint8
 from sparring.data.source import About
-from sparring.nn.signal import RANGE, LogMel, Mel, heard, inverted, mel_filters, mel_of
+from sparring.nn.signal import AT_ONCE, RANGE, LogMel, Mel, heard, inverted, mel_filters, mel_of, parts
 from sparring.nn.waves import (
     PhaseShuffle,
     Views,
@@ -21,6 +22,7 @@ from sparring.nn.waves import (
     factors_of,
     quarters,
 )
+from sparring.recipes import vocoder
 
 SPEECH = Mel(8000, 128, 32)
 
@@ -114,6 +116,29 @@ def test_wavegan_has_the_papers_layers() -> None:
     assert WaveDiscriminator(5120, 4, 3)(made, torch.tensor([0, 2])).shape == (2,)
     with pytest.raises(UserError, match="cannot be quartered"):
         quarters(5001)
+    with pytest.raises(UserError, match="a multiple of 4,096"):
+        quarters(1024 * 257)
+    assert quarters(4096 * 101) == 6
+
+
+def test_views_of_a_vocoder_that_cannot_be_are_refused_and_none_needs_none() -> None:
+    about = About("hums", "sound", (1, 2048), rate=8000.0)
+    for width in (9, 13):
+        with pytest.raises(UserError, match=f"critic_width={width}: .* a multiple of 4"):
+            vocoder.build(vocoder.Config(critic_width=width), about)
+    assert vocoder.build(vocoder.Config(critic_width=9, scales=()), about).player("discriminator")
+    with pytest.raises(UserError, match="needs a view"):
+        vocoder.build(vocoder.Config(periods=(), scales=()), about)
+    alone = replace(vocoder.PRESETS["distance"], periods=(), scales=())
+    assert len(vocoder.build(alone, about).players) == 1
+    for name, value in {"bands": 0, "periods": (2, 0), "scales": (0,)}.items():
+        with pytest.raises(UserError, match=f"{name}=0 is out of range"):
+            check_limits(vocoder.Config(**{name: value}))  # type: ignore[arg-type]
+
+
+def test_long_sounds_are_looked_at_by_fewer() -> None:
+    assert [len(part) for part in parts(5, AT_ONCE // 2)] == [2, 2, 1]
+    assert [len(part) for part in parts(2, 2 * AT_ONCE)] == [1, 1]
 
 
 @pytest.mark.parametrize(("hop", "factors"), [(128, (8, 4, 4)), (256, (8, 8, 4)), (64, (8, 8)), (4, (4,))])

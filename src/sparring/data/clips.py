@@ -9,9 +9,8 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from sparring.data.settings import Data
 from sparring.data.source import About, Source, carve, tensor_source
 from sparring.data.tensors import brought_to, recolored
 
+T = TypeVar("T")
 VIDEOS = (".mp4", ".webm", ".mov", ".avi", ".mkv", ".m4v")
 SIZE = 64
 LONGEST = 10_000
@@ -63,10 +63,19 @@ class Reading:
             raise UserError(f"data: its pictures take more than {LARGEST // 2**30} GiB; use a smaller --size")
         return made
 
+    def chosen(self, name: str, pictures: Iterable[T]) -> Iterator[T]:
+        """Every `frame_step`-th, which alone need be decoded; what a film has beyond `LONGEST` is told of."""
+        for place, picture in enumerate(pictures):
+            if place == LONGEST:
+                self.bad.append(f"{name}: what comes after its first {LONGEST:,} pictures")
+                return
+            if place % self.settings.frame_step == 0:
+                yield picture
+
     def film(self, name: str, pictures: Iterable[Tensor], rate: float = RATE) -> Film:
-        """Of (1, C, H, W) pictures; only every `frame_step`-th is looked at. `UnreadableError` where there is none."""
+        """Of (1, C, H, W) pictures that were `chosen`, `rate` a second before. `UnreadableError` for none."""
         step = self.settings.frame_step
-        made = [self.sized(picture) for picture in islice(pictures, 0, LONGEST, step)]
+        made = [self.sized(picture) for picture in pictures]
         if not made:
             raise UnreadableError("holds no pictures")
         return Film(name, torch.cat(made), rate / step)
@@ -181,7 +190,8 @@ def _of_pictures(files: Sequence[File], reading: Reading) -> Iterator[Film]:
         else:
             singles[str(PurePosixPath(file.name).parent)].append(file)
     for folder, each in singles.items():
-        pictures = (p for file in sorted(each, key=_in_order) if (p := _picture(file, reading)) is not None)
+        files_of_it = reading.chosen(folder, sorted(each, key=_in_order))
+        pictures = (p for file in files_of_it if (p := _picture(file, reading)) is not None)
         with contextlib.suppress(UnreadableError):  # each of its pictures was told of
             yield reading.film(folder, pictures)
 
@@ -222,7 +232,7 @@ def _whole(file: File, reading: Reading) -> Film | None:
         raise UnreadableError(f"{height}x{width} is no strip: squares side by side are expected")
     if width // height > LONGEST:
         raise UnreadableError(f"{width // height} pictures are more than the limit of {LONGEST}")
-    return reading.film(file.name, torch.split(whole, height, 3))
+    return reading.film(file.name, reading.chosen(file.name, torch.split(whole, height, 3)))
 
 
 def _animation(name: str, image: Image.Image, reading: Reading) -> Film:
@@ -231,7 +241,7 @@ def _animation(name: str, image: Image.Image, reading: Reading) -> Film:
     pause = float(image.info.get("duration", 0)) or 1000 / RATE
     frames = (
         torch.from_numpy(np.asarray(frame.convert("RGB")).copy()).permute(2, 0, 1)[None]
-        for frame in ImageSequence.Iterator(image)
+        for frame in reading.chosen(name, ImageSequence.Iterator(image))
     )
     return reading.film(name, frames, 1000 / pause)
 
@@ -248,7 +258,7 @@ def _video(name: str, path: Path, reading: Reading) -> Film:
                 raise UnreadableError(f"more than the limit of {MAX_PIXELS // 10**6} megapixels")
             frames = (
                 torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)[None]
-                for frame in film.decode(stream)
+                for frame in reading.chosen(name, film.decode(stream))
             )
             return reading.film(name, frames, float(stream.average_rate or RATE))
     except (UnreadableError, UserError):

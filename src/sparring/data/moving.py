@@ -25,11 +25,12 @@ def open_moving(settings: Data) -> dict[str, Source]:
     """`train` and `test`: clip uint8 (N, 1, 8, 16, 16), and int64 (N,) label, the way it goes, and digit.
 
     A digit of the package's own set starts anywhere from where it does not reach the border within eight pictures, so
-    nothing is cut and nothing bounces. `UserError` for settings of pictures.
+    nothing is cut and nothing bounces. `UserError` for settings of pictures and films.
     """
-    for name, value, usual in (("size", settings.size, None), ("color", settings.color, "auto")):
-        if value != usual:
-            raise UserError(f"{name}={value}: moving-digits is {SIDE}x{SIDE} and gray; leave it out")
+    for name in ("size", "color", "frames", "frame_step", "strips"):
+        if (value := getattr(settings, name)) != getattr(Data(), name):
+            told = f"moving-digits has clips of {LENGTH} pictures, {SIDE}x{SIDE} and gray"
+            raise UserError(f"{name}={value}: {told}; leave it out")
     digits = open_digits(Data(test=settings.test))
     return {name: _clips(source, COUNTS[name], seed) for seed, (name, source) in enumerate(digits.items())}
 

@@ -18,7 +18,7 @@ from sparring.data.words import FIRST
 
 SAMPLES = 10_000
 """Texts of each split, as SeqGAN has them."""
-LENGTH = 20
+LENGTH, LONGEST = 20, 1000
 SEED = 0
 _GATES = ("i", "f", "og", "c")
 _NEEDED = {"embedding", "Wo", "bo", *(f"{kind}{gate}" for gate in _GATES for kind in "WUb")}
@@ -105,7 +105,15 @@ def read_oracle(path: Path) -> Recurrent:
 
 
 def open_oracle(path: Path, settings: Data) -> dict[str, Source]:
-    """`train` and `test`: 10,000 texts of `settings.length` (20) words each, drawn from the weights in `path`."""
+    """`train` and `test`: 10,000 texts of `settings.length` (20) words each, drawn from the weights in `path`.
+
+    `UserError` for what no oracle is, for settings of files of texts, and for texts without end.
+    """
+    for name in ("unit", "vocabulary", "size", "labels", "captions"):
+        if (value := getattr(settings, name)) != getattr(Data(), name):
+            raise UserError(f"{name}={value}: {path.name} holds an oracle, which has its own words; leave it out")
+    if settings.length is not None and not 2 <= settings.length <= LONGEST:
+        raise UserError(f"length={settings.length}: an oracle writes texts of 2 to {LONGEST} words")
     oracle, length = read_oracle(path), settings.length or LENGTH
     vocabulary = tuple(map(str, range(oracle.words)))
     about = About(path.stem, "text", (length,), vocabulary=vocabulary, whole=True)

@@ -9,7 +9,7 @@ import re
 import wave
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,7 +21,7 @@ from sparring.data.decode import UnreadableError
 from sparring.data.labels import common_folder, from_folders, ordered
 from sparring.data.members import File, Listing, opened, single
 from sparring.data.settings import Data
-from sparring.data.source import About, Source, carve, subset, tensor_source
+from sparring.data.source import About, Source, TensorSource, carve, subset, tensor_source
 
 ENDINGS = (".wav", ".flac")
 MOST = 2**29
@@ -123,7 +123,9 @@ def _one(file: File) -> Recording:
     data = file.read()
     read = _wav(data) if file.name.lower().endswith(".wav") else None
     rate, sound = read or _by_soundfile(data)
-    if not len(sound) or not bool(sound.isfinite().all()) or float(sound.abs().max()) < SILENT:
+    if not bool(sound.isfinite().all()):
+        raise UnreadableError("it holds NaN or infinity")
+    if not len(sound) or float(sound.abs().max()) < SILENT:
         raise UnreadableError("it is empty or silent")
     return Recording(file.name, rate, sound)
 
@@ -142,6 +144,8 @@ def _wav(data: bytes) -> tuple[int, Tensor] | None:
     if width == 3:  # 24 bits: the three bytes become the upper ones of four
         whole = np.frombuffer(raw[: len(raw) // 3 * 3], np.uint8).reshape(-1, 3)
         raw, width = np.pad(whole, ((0, 0), (1, 0))).tobytes(), 4
+    if width not in _PCM:
+        raise UnreadableError(f"its samples have {8 * width} bits; 8, 16, 24 or 32 are read")
     kind, middle, scale = _PCM[width]
     samples = np.frombuffer(raw[: len(raw) // (width * channels) * width * channels], kind).reshape(-1, channels)
     return _checked_rate(rate), torch.from_numpy(((samples.astype(np.float32) - middle) / scale).mean(1))
@@ -228,11 +232,14 @@ def _labels(names: Sequence[str], settings: Data) -> tuple[list[str] | None, str
 
 
 def _split(source: Source, settings: Data) -> dict[str, Source]:
-    """By the rule for names where there is one, else by chance, all pieces of a file on one side."""
+    """By the rule for names where there is one, else by chance, all pieces of a file on one side, or of one its end."""
     names = list(source.names)  # type: ignore[attr-defined]
     if settings.test_names is None:
         files = list(dict.fromkeys(names))
         if len(files) in (1, len(names)):
+            if len(files) == 1 and isinstance(source, TensorSource):
+                told = (*source.about.notes, "there is one file: its end is held out")
+                source = replace(source, about=replace(source.about, notes=told))
             train, test = carve(source, settings.test)
             return {"train": train, "test": test}
         order = torch.randperm(len(files), generator=torch.Generator().manual_seed(0)).tolist()

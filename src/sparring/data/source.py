@@ -207,24 +207,38 @@ def subset(source: Source, index: Tensor) -> Source:
     return replace(rows, about=replace(about, sha256=sha256))
 
 
-def _carved_by_film(train: TensorSource, films: Tensor, fraction: float, seed: int) -> tuple[Source, Source]:
-    order = films[torch.randperm(len(films), generator=torch.Generator().manual_seed(seed))]
-    count = min(max(round(len(films) * fraction), 1), len(films) - 1)
-    aside = torch.isin(train.columns["film"], order[:count])
+def _pieces_of(train: Source) -> Tensor | None:
+    """(N,) number of the film, or of the file, that each row is a piece of; None where every row is one of its own."""
+    if not isinstance(train, TensorSource):
+        return None
+    number = {name: place for place, name in enumerate(dict.fromkeys(train.names))}
+    if "film" in train.columns or len(number) == len(train.names):
+        return train.columns.get("film")
+    return torch.tensor([number[name] for name in train.names])
+
+
+def _carved_by_file(train: Source, files: Tensor, fraction: float, seed: int) -> tuple[Source, Source]:
+    every = torch.unique(files)
+    order = every[torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))]
+    count = min(max(round(len(every) * fraction), 1), len(every) - 1)
+    aside = torch.isin(files, order[:count])
     return subset(train, (~aside).nonzero().squeeze(1)), subset(train, aside.nonzero().squeeze(1))
 
 
 def carve(train: Source, fraction: float, seed: int = 0) -> tuple[Source, Source]:
     """Split off a random `fraction` (0 < fraction < 1) of `train`: (what stays, what is set aside).
 
-    The choice is a function of (length, fraction, seed) alone, and at least one row lands on each side. Rows of one
-    `film`, where there is such a column and more than one, stay together. `UserError` for fewer than two.
+    The choice is a function of (length, fraction, seed) alone, and at least one row lands on each side. Rows that are
+    pieces of one film or file stay together; where all are of one, its end is set aside. `UserError` for fewer than two.
     """
-    if isinstance(train, TensorSource) and len(films := torch.unique(train.columns.get("film", torch.zeros(1)))) > 1:
-        return _carved_by_film(train, films, fraction, seed)
+    pieces = _pieces_of(train)
+    if pieces is not None and len(torch.unique(pieces)) > 1:
+        return _carved_by_file(train, pieces, fraction, seed)
     n = len(train)
     count = min(max(round(n * fraction), 1), n - 1)
     if count < 1:
         raise UserError(f"{train.about.name} has {n} sample(s); at least 2 are needed to hold some out: add some")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    if pieces is not None:
+        order = torch.arange(n).flip(0)
     return subset(train, order[count:].sort().values), subset(train, order[:count].sort().values)

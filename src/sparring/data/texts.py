@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -45,8 +45,7 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     said = [_lines(text, unit, length) for text in texts]
     kept = [[line for line in lines if len(line) <= length] for lines in said]
     left = sum(map(len, said)) - sum(map(len, kept))
-    if sum(map(len, kept)) < 2:
-        raise UserError(f"data={path}: of its texts {left:,} are longer than {length} {unit}, and fewer than 2 are not")
+    _check_some(path, list(files.values()), said, kept, unit, length)
     every = [line for lines in kept for line in lines]
     longest = max(map(len, every))
     if len(every) * longest > MOST:
@@ -65,6 +64,26 @@ def open_texts(path: Path, settings: Data) -> dict[str, Source]:
     )  # fmt: skip
     labels = {name: {"label": label[row]} if names else {} for name, row in splits.items()}
     return {name: tensor_source(about, {"text": text, **labels[name]}) for name, text in found.items()}
+
+
+def _check_some(
+    path: Path, files: Sequence[Path], said: Sequence[Sequence[object]], kept: Sequence[Sequence[object]], unit: str,
+    length: int,
+) -> None:  # fmt: skip
+    """`UserError` where fewer than two texts are left, or none of a file, which is then a class without texts."""
+    few = f"are longer than {length} {unit}; use a larger --length"
+    if sum(map(len, kept)) < 2 and unit in RUNNING:
+        raise UserError(f"data={path} has no two windows of {length} {unit}; use a smaller --length, or a longer text")
+    if sum(map(len, kept)) < 2:
+        every = sum(map(len, said))
+        told = (
+            f"of its {every:,} texts all but {sum(map(len, kept))} {few}" if every > 1 else "it has fewer than 2 texts"
+        )
+        raise UserError(f"data={path}: {told}")
+    for file, lines, short in zip(files, said, kept, strict=True):
+        if not short:
+            told = f"all of its {len(lines):,} texts {few}" if lines else "it has no texts"
+            raise UserError(f"data={file}: {told}, or take it out of the folder")
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -94,8 +113,19 @@ def parts_of(text: str, about: About, unit: str) -> list[list[str]]:
 
 
 def encoded(text: str, about: About, unit: str) -> list[Tensor]:
-    """The same as rows of (1, L), numbers of the words of the sources that `about` has."""
-    return [numbered([line], about.source_vocabulary, len(line)) for line in parts_of(text, about, unit)]
+    """The same as rows of (1, L), numbers of the words of the sources that `about` has; an empty line is a 0."""
+    return [numbered([line], about.source_vocabulary, max(1, len(line))) for line in parts_of(text, about, unit)]
+
+
+def each_made(rows: Sequence[Tensor], made: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """Of (1, L) texts of any lengths what `made` makes of (n, L) ones: those of a length together."""
+    found = list(rows)
+    for length in {row.shape[1] for row in rows}:
+        places = [place for place, row in enumerate(rows) if row.shape[1] == length]
+        together = made(torch.cat([rows[place] for place in places]))
+        for place, row in zip(places, torch.split(together, 1), strict=True):
+            found[place] = row
+    return found
 
 
 def _refuse_settings_of_pictures(settings: Data) -> None:
@@ -132,13 +162,13 @@ def _length(unit: str, settings: Data) -> int:
 
 
 def _lines(text: str, unit: str, length: int, rest: bool = False) -> list[list[str]]:
-    """What is one text each, as a list of its words; with `rest`, also the last window, which is not full."""
+    """What is one text each, as a list of its words; with `rest`, also empty lines, and the last window, not full."""
     if unit in RUNNING:
         letters = re.sub("[^a-z]+", " ", text.lower()).strip() if unit == "letters" else re.sub("[\r\n]", "", text)
         end = len(letters) if rest else len(letters) - length + 1
         return [list(letters[i : i + length]) for i in range(0, end, length)]
     lines = [line.split() if unit == "words" else list(line.strip()) for line in text.splitlines()]
-    return [line for line in lines if line]
+    return [line for line in lines if line or rest]
 
 
 def _notes(left: int, longest: int, unit: str, unknown: int) -> tuple[str, ...]:

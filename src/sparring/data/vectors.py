@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,9 +25,9 @@ LARGEST = 2**32
 def open_vectors(path: Path, settings: Data) -> dict[str, Source]:
     """`train` and `test`: point float32 (N, D); the words are the names of the rows.
 
-    `.vec`: a line for each word, the word and its numbers with spaces between, the most frequent first (word2vec,
-    fastText, GloVe); the first `settings.vocabulary` of them. `.npy`: float (N, D). `UserError` for what cannot be
-    read.
+    `.vec`: a line for each word, the word and its numbers with spaces or tabs between, the most frequent first
+    (word2vec, fastText, GloVe, in which a few words have spaces); the first `settings.vocabulary` of them.
+    `.npy`: float (N, D). `UserError` for what cannot be read.
     """
     for name in ("size", "labels", "captions"):
         if getattr(settings, name) is not None:
@@ -47,8 +48,10 @@ def open_vectors(path: Path, settings: Data) -> dict[str, Source]:
 def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"data={path} is no plain array: {error}") from None
+    if not isinstance(found, np.ndarray):
+        raise UserError(f"data={path} is an archive of arrays; save the one of the points by itself, with numpy.save")
     if found.ndim != 2 or found.dtype.kind not in "fiu" or found.nbytes > LARGEST:
         raise UserError(f"data={path} is {found.dtype} of shape {found.shape}; numbers of shape (N, D) are expected")
     return torch.from_numpy(np.array(found, dtype=np.float32)), ()
@@ -58,17 +61,24 @@ def _lines(path: Path, most: int) -> tuple[Tensor, tuple[str, ...]]:
     words, rows, wide = list[str](), list[list[float]](), 0
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(islice(_no_header(file), most), 1):
-            word, *numbers = line.rstrip().split(" ")
-            wide = wide or len(numbers)
-            try:
-                row = [float(value) for value in numbers]
-            except ValueError:
-                row = []
-            if not row or len(row) != wide:
+            parts = line.rstrip().replace("\t", " ").split(" ")
+            wide = wide or len(parts) - 1
+            name, row = parts[: len(parts) - wide], _numbers(parts[len(parts) - wide :])
+            if (
+                not name or len(row) != max(1, wide) or _numbers(name[1:])
+            ):  # a word may have spaces, and no numbers behind one
                 raise UserError(f"data={path}: word {number} must have {wide} numbers: {line[:60].strip()!r}")
-            words.append(word)
+            words.append(" ".join(name))
             rows.append(row)
-    return torch.tensor(rows).reshape(len(rows), -1), tuple(words)
+    return torch.tensor(rows).reshape(len(rows), wide), tuple(words)
+
+
+def _numbers(parts: list[str]) -> list[float]:
+    """Empty where one of them is none."""
+    try:
+        return [float(part) for part in parts]
+    except ValueError:
+        return []
 
 
 def _no_header(file: Iterator[str]) -> Iterator[str]:

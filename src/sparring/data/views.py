@@ -237,6 +237,32 @@ def domains(source: Source, seed: int = 0) -> Source:
     return Together(replace(about, source_vocabulary=about.vocabulary), source, source, order)
 
 
+def half_asked(pool: Source) -> Source:
+    """What `domains` gives, without every other source, so that real samples are left to judge by; others as they are.
+
+    Else samples would be judged by what they were made from, and those that change nothing be the best.
+    """
+    return Rows(pool.about, pool, torch.arange(len(pool) // 2)) if asks_itself(pool) else pool
+
+
+def asks_itself(source: Source) -> bool:
+    """Whether its samples are each other's sources, as `domains` gives them."""
+    return isinstance(source, Together) and source.base is source.other
+
+
+def whole_of(half: Source) -> Source | None:
+    """The samples of which `half_asked` has taken half for sources; None for other sources."""
+    return half.source.base if isinstance(half, Rows) and asks_itself(half.source) else None  # type: ignore[attr-defined]
+
+
+def others_of(half: Source, held_out: Source) -> Source:
+    """Of held-out samples those that are no source of `half_asked`; all of them where that is of other ones."""
+    whole = whole_of(half)
+    if whole is None or whole.about.sha256 != held_out.about.sha256:
+        return held_out
+    return subset(held_out, half.source.order[len(half) :].sort().values)  # type: ignore[attr-defined]
+
+
 def with_sources(settings: Data, opened: Callable[[Data], Splits]) -> Splits:
     """The splits of `settings.data`, each picture beside what `settings.source` says."""
     said = settings.source

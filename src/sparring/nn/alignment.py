@@ -10,6 +10,8 @@ from torch.nn.functional import dropout, leaky_relu, normalize
 
 NEIGHBOURS = 10
 """Of a point, whose mean closeness CSLS takes away."""
+ROWS = 1024
+"""Points whose closeness to all of the others is held at once."""
 
 
 class Maps(nn.Module):
@@ -71,7 +73,7 @@ class Centre(nn.Module):
     def see(self, x: Tensor) -> None:
         """(N, D) more."""
         self.count += len(x)
-        self.mean += (x.mean(0) - self.mean) * (len(x) / float(self.count))
+        self.mean += (x.mean(0) - self.mean) * (len(x) / self.count.double())  # no number that the device is waited for
 
 
 class Memory(nn.Module):
@@ -96,7 +98,7 @@ class Memory(nn.Module):
         """Over the oldest; (N, D) of each side, which were taken in."""
         assert self._next is not None, "keep follows seen"
         points, sources = self._next
-        rows = (int(self.place) + torch.arange(len(points), device=points.device)) % len(self.points)
+        rows = (self.place + torch.arange(len(points), device=points.device)) % len(self.points)
         self.points[rows], self.sources[rows] = points, sources
         self.place += len(points)
         self._next = None
@@ -137,11 +139,29 @@ def dictionary(mapped: Tensor, points: Tensor) -> tuple[Tensor, Tensor, float]:
     The last is the mean cosine of every mapped point with its nearest under CSLS: what tells a right map from a wrong
     one where nobody knows a pair. Conneau et al. 2018, section 2.4.
     """
-    close, cosines = csls(mapped, points)
-    there, back = close.argmax(1), close.argmax(0)
+    x, y = normalize(mapped.float()), normalize(points.float())
+    crowds = _crowd(x, y), _crowd(y, x)
+    there, cosines = _nearest(x, y, *crowds)
+    back, _ = _nearest(y, x, *crowds[::-1])
     here = torch.arange(len(mapped), device=mapped.device)
     mutual = back[there] == here
-    return here[mutual], there[mutual], float(cosines[here, there].mean())
+    return here[mutual], there[mutual], float(cosines.mean())
+
+
+def _crowd(x: Tensor, y: Tensor) -> Tensor:
+    """(m, D), (n, D) of length 1 -> (m,) mean cosine of each with its nearest of the others, by `ROWS` at a time."""
+    k = min(NEIGHBOURS, len(x), len(y))
+    return torch.cat([(part @ y.mT).topk(k, 1).values.mean(1) for part in torch.split(x, ROWS)])
+
+
+def _nearest(x: Tensor, y: Tensor, crowd_x: Tensor, crowd_y: Tensor) -> tuple[Tensor, Tensor]:
+    """(m, D), (n, D) of length 1 -> (m,) the nearest of the others under CSLS, and (m,) the cosine with it."""
+    rows, found = list[Tensor](), list[Tensor]()
+    for part, crowd in zip(torch.split(x, ROWS), torch.split(crowd_x, ROWS), strict=True):
+        cosines = part @ y.mT
+        rows.append((2 * cosines - crowd[:, None] - crowd_y).argmax(1))
+        found.append(cosines.gather(1, rows[-1][:, None])[:, 0])
+    return torch.cat(rows), torch.cat(found)
 
 
 def procrustes(x: Tensor, y: Tensor) -> Tensor:

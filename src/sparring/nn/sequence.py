@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, leaky_relu, normalize, one_hot
 
+from sparring.config import UserError
 from sparring.nn.layers import spectral_norm, unchanged
 
 Cell = Literal["lstm", "gru"]
@@ -57,17 +58,15 @@ class TokenGenerator(nn.Module):
         Below `temperature` 1, or (N, 1) of them, likely words are likelier. `given`: (N, l) int64 words that the texts
         begin with.
         """
-        known = 0 if given is None else given.shape[1]
 
         def choose(place: int, logits: Tensor) -> Tensor:
-            if given is not None and place < known:
-                return given[:, place] - self.first
             below = (logits.float() / temperature).softmax(1).cumsum(1)
             point = uniform[:, place, None] * below[:, -1:]  # whose last may miss 1 by rounding
             return torch.searchsorted(below, point, right=True)[:, 0].clamp(max=self.symbols - 1)
 
         with torch.no_grad():
-            return torch.stack(self._written(len(uniform), choose), 1) + self.first
+            begun = () if given is None else (given - self.first).unbind(1)
+            return torch.stack(self._written(len(uniform), choose, begun), 1) + self.first
 
     def relaxed(self, n: int, temperature: float) -> Tensor:
         """(n, L, S) texts as one-hot rows whose gradient is that of the Gumbel-softmax. Jang et al. 2017, section 2.2.
@@ -83,15 +82,15 @@ class TokenGenerator(nn.Module):
 
         return torch.stack(self._written(n, choose), 1)
 
-    def _written(self, n: int, choose: Choose) -> list[Tensor]:
-        """What is chosen at every place; after an end there are only ends."""
+    def _written(self, n: int, choose: Choose, begun: Sequence[Tensor] = ()) -> list[Tensor]:
+        """What is chosen at every place behind those of `begun`; after an end there are only ends."""
         size, device = self.body.hidden_size, self.out.weight.device
         state: State = tuple(torch.zeros(n, size, device=device) for _ in range(1 + isinstance(self.body, nn.LSTM)))
         x = self.embedding.weight[-1].expand(n, -1)
         chosen: list[Tensor] = []
         for place in range(self.length):
             state = self._stepped(x, state)
-            now = choose(place, self.out(state[0]))
+            now = begun[place] if place < len(begun) else choose(place, self.out(state[0]))
             if self.ends and chosen:
                 now = _after_end(chosen[-1], now)
             chosen.append(now)
@@ -143,12 +142,17 @@ class TextFeatures(nn.Module):
 
 
 class TextCritic(nn.Module):
-    """(N, L, S) rows of sum 1, or (N, L) symbols -> (N,) scores."""
+    """(N, L, S) rows of sum 1, or (N, L) symbols -> (N,) scores. `UserError` where no convolution fits into a text."""
 
     def __init__(
         self, symbols: int, length: int, embedding: int, widths: Sequence[int], maps: int, spectral: bool
     ) -> None:
         super().__init__()
+        if not any(1 <= width <= length for width in widths):
+            raise UserError(
+                f"critic_widths={tuple(widths)}: one at least must be from 1 to {length}, the words of the longest "
+                f"text; use --critic-widths 1{' 2' if length > 1 else ''}, or train without a critic: --likelihood 1"
+            )
         wrap = spectral_norm if spectral else unchanged
         self.features = TextFeatures(symbols, length, embedding, widths, maps, spectral)
         self.hidden = wrap(nn.Linear(self.features.size, self.features.size))

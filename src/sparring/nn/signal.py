@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,8 @@ RANGE = -math.log(FLOOR) / 2
 """Natural log of the amplitude from silence to a sine of amplitude 1."""
 LOWEST = 20.0
 """Hz, of the first band."""
-PART = 500
-"""Sounds that are made at once."""
+AT_ONCE = 2**22
+"""Samples that are looked at or made at once, of all sounds together."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,13 @@ def inverted(picture: Tensor, mel: Mel, rounds: int = 32) -> Tensor:
     return griffin_lim(amplitude, log_mel.window, picture.shape[3] * mel.hop, rounds)[:, None]
 
 
+def parts(count: int, length: int) -> Sequence[Tensor]:
+    """Numbers of `count` sounds of `length` samples, by as many as are looked at at once."""
+    return torch.split(torch.arange(count), max(1, AT_ONCE // length))
+
+
 def heard(pictures: Tensor, about: About) -> Tensor:
     """(N, 1, bands, frames) uint8 spectrograms as `about` tells of them -> (N, 1, frames x hop) int16 sounds."""
     mel = mel_of(about.rate, about.shape[1], about.hop)
-    return torch.cat([to_int16(inverted(to_float(part), mel)) for part in torch.split(pictures, PART)])
+    every = parts(len(pictures), pictures.shape[3] * mel.hop)
+    return torch.cat([to_int16(inverted(to_float(pictures[rows]), mel)) for rows in every])

@@ -55,7 +55,7 @@ def quarters(length: int) -> int:
     if count == 0 or length > 16 * SMALLEST:
         raise UserError(
             f"sounds of {length * 4**count} samples cannot be quartered down to {SMALLEST} to {16 * SMALLEST}; choose "
-            "--seconds that give a multiple of 1,024"
+            "--seconds that give a multiple of 4,096 samples, or fewer"
         )
     return count
 
@@ -222,6 +222,8 @@ class _Scale(nn.Module):
         super().__init__()
         self.pool = pool
         widths = [width, 2 * width, 4 * width]
+        if any(before % max(1, before // 4) for before in widths[:2]):
+            raise UserError(f"critic_width={width}: views at scales have groups of 4 channels; use a multiple of 4")
         layers: list[nn.Module] = [nn.Conv1d(1, width, 15, padding=7)]
         for before, after in pairwise(widths):
             layers.append(nn.Conv1d(before, after, 21, 4, 10, groups=max(1, before // 4)))

@@ -106,4 +106,4 @@ def build(config: Config, about: About) -> Game:
         Player("discriminator", losses.critic_loss, judge),
         Player("generator", losses.generator_loss, translator),
     ]
-    return translation(config, modules, players, score=mean_of(critic))
+    return translation(config, modules, players, [translator, judge], score=mean_of(critic))

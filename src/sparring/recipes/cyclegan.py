@@ -158,5 +158,5 @@ def build(config: Config, about: About) -> Game:
         Player("generator", both.translators, translators),
         Player("discriminator", both.critics, critics, after=both.keep),
     ]
-    game = translation(config, modules, players, ("to image", "to source"), mean_of(of_images))
+    game = translation(config, modules, players, [translators, critics], ("to image", "to source"), mean_of(of_images))
     return replace(game, prepare=both.prepare)

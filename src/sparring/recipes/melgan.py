@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from sparring.config import UserError
 from sparring.data.kinds import KINDS, ready, to_uint8
@@ -25,9 +26,8 @@ from sparring.data.source import About, Source, tensor_source
 from sparring.duel import Duel, duel
 from sparring.game import Game
 from sparring.nn.image import ConvDiscriminator, ConvGenerator
-from sparring.nn.signal import LogMel, mel_of
+from sparring.nn.signal import LogMel, mel_of, parts
 
-PART = 500
 FEWEST = 16
 """Columns: with fewer the discriminator's last maps are one wide, whose gradients in bfloat16 torch 2.13 gets wrong."""
 
@@ -69,11 +69,12 @@ def data(config: Config, source: Source) -> Source:
             f"hop={mel.hop} leaves {frames} columns of {about.shape[1]} samples, and {FEWEST} are needed; use a "
             "smaller --hop, or more --seconds"
         )
-    every = torch.arange(len(source))
-    parts = [source[rows]["sound"][..., : frames * mel.hop] for rows in torch.split(every, PART)]
-    columns = {"image": torch.cat([to_uint8(seen(ready(part))) for part in parts])}
-    if about.classes:
-        columns["label"] = torch.cat([source[rows]["label"] for rows in torch.split(every, PART)])
+    found, labels = list[Tensor](), list[Tensor]()
+    for rows in parts(len(source), about.shape[1]):
+        some = source[rows]
+        found.append(to_uint8(seen(ready(some["sound"][..., : frames * mel.hop]))))
+        labels += [some["label"]] if about.classes else []
+    columns = {"image": torch.cat(found)} | ({"label": torch.cat(labels)} if labels else {})
     seen_as = replace(about, key="image", shape=(1, mel.bands, frames), hop=mel.hop)
     return tensor_source(seen_as, columns)
 

@@ -144,17 +144,17 @@ def build(config: Config, about: About) -> Game:
         raise UserError(f"begin={config.begin}: the critic joins at a share of the run in [0, 1), if there is a critic")
     objective = any_objective(config.objective)
     generator = _translator(config, source, image)
-    critic = PatchCritic(
-        (source[0] + image[0], *image[1:]), config.critic_width, config.critic_layers, normal=NORMS[config.norm]
-    )
+    both, normal = (source[0] + image[0], *image[1:]), NORMS[config.norm]
+    critic = PatchCritic(both, config.critic_width, config.critic_layers, normal=normal)
     pair = _Pair(config, objective, generator, critic)
     optimizers = config.generator.over(generator.parameters()), config.discriminator.over(critic.parameters())
     if not config.adversarial:
-        return translation(config, {"generator": generator}, [Player("generator", pair.distance_loss, optimizers[0])])
+        alone = [Player("generator", pair.distance_loss, optimizers[0])]
+        return translation(config, {"generator": generator}, alone, optimizers[:1])
     begin = min(round(config.begin * config.rounds), config.rounds - 1)  # it joins, however few rounds there are
-    alone = [Player("distance", pair.distance_loss, optimizers[0], stop=begin)] if begin else []
+    before = [Player("distance", pair.distance_loss, optimizers[0], stop=begin)] if begin else []
     duel = [
         Player("discriminator", pair.critic_loss, optimizers[1], start=begin),
         Player("generator", pair.generator_loss, optimizers[0], start=begin),
     ]
-    return translation(config, {"generator": generator, "critic": critic}, [*alone, *duel])
+    return translation(config, {"generator": generator, "critic": critic}, [*before, *duel], optimizers)

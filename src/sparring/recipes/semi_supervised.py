@@ -34,11 +34,11 @@ from sparring.config import UserError
 from sparring.data.few import LABELLED, few_labels
 from sparring.data.loader import Augment
 from sparring.data.source import About, Source
-from sparring.game import Batch, Game, Latent, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Latent, Loss, Player
 from sparring.nn import noisy
 from sparring.nn.dense import DenseGenerator
 from sparring.nn.image import ConvGenerator
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ def build(config: Config, about: About) -> Game:
 
     learner, average = Player("classifier", from_labels, optimizer), Average(config.average)
     if not config.unlabelled:
-        steady = linear_decay([optimizer], config.decay, 0.02)
-        return Game({"classifier": classifier}, [learner], ("classifier",), average=average, on_round=steady)
+        steer = steered([(config.classifier, optimizer)], config.decay, 0.02)
+        return Game({"classifier": classifier}, [learner], ("classifier",), average=average, on_round=steer)
     other = config.generator.over(generator.parameters())
     return Game(
         modules={"generator": generator, "classifier": classifier},
@@ -164,5 +164,5 @@ def build(config: Config, about: About) -> Game:
         sample=sample,
         average=average,
         prepare=prepare,  # no `score`: where features are matched, a discriminator that wins is no sickness
-        on_round=linear_decay([optimizer, other], config.decay, 0.02),
+        on_round=steered([(config.classifier, optimizer), (config.generator, other)], config.decay, 0.02),
     )

@@ -114,33 +114,33 @@ def build(config: Config, about: About) -> Game:
     length, first = about.shape[0], FIRST if about.whole else 0
     symbols = len(about.vocabulary) + FIRST - first
     generator = TokenGenerator(symbols, first, length, config.embedding, config.hidden, config.cell)
-    critic = TextCritic(
-        symbols, length, config.critic_embedding, config.critic_widths, config.critic_maps, config.spectral
-    )
+    sizes = config.critic_embedding, config.critic_widths, config.critic_maps
+    critic = TextCritic(symbols, length, *sizes, config.spectral) if config.likelihood < 1 else None
     objective = any_objective(config.objective)
     if objective.lipschitz and not config.spectral:
         raise UserError(f"objective={config.objective} needs a critic of bounded slope; leave --no-spectral out")
     usual = Baseline(length, config.usual) if config.usual else nn.Identity()
-    writing = Writing(generator, critic, objective, usual, Dial(config.tau), config.anchor, config.rollouts)
+    told = critic or nn.Identity()
+    writing = Writing(generator, told, objective, usual, Dial(config.tau), config.anchor, config.rollouts)
     turn, early = round(config.likelihood * config.rounds), round(config.early * config.rounds)
     adams = config.learning, config.generator, config.discriminator
-    learner, writer, judge = (
-        adam.over(m.parameters()) for adam, m in zip(adams, (generator, generator, critic), strict=True)
-    )
-    adversary = writing.straight if config.carrier == "straight" else writing.policy
-    players = [
-        Player("likelihood", writing.likelihood, learner, stop=turn),
-        Player("discriminator", writing.discriminator, judge, config.critic_steps, start=max(0, turn - early)),
-        Player("generator", adversary, writer, start=turn),
-    ]
+    owners: list[nn.Module] = [generator, *([] if critic is None else [generator, critic])]
+    learner, *fighters = (adam.over(owner.parameters()) for adam, owner in zip(adams, owners, strict=False))
+    players = [Player("likelihood", writing.likelihood, learner, stop=turn)]
     modules: dict[str, nn.Module] = {"generator": generator}
-    if config.likelihood < 1:
+    if critic is not None:
+        writer, judge = fighters
+        adversary = writing.straight if config.carrier == "straight" else writing.policy
+        players += [
+            Player("discriminator", writing.discriminator, judge, config.critic_steps, start=max(0, turn - early)),
+            Player("generator", adversary, writer, start=turn),
+        ]
         modules |= {"critic": critic} | ({"usual": usual} if config.carrier == "policy" and config.usual else {})
 
     def on_round(progress: float) -> None:
         config.learning.steer(learner, progress, falling(min(1.0, progress / max(config.likelihood, 1e-9)), 0.5, 0.1))
-        config.generator.steer(writer, progress)
-        config.discriminator.steer(judge, progress)
+        for adam, optimizer in zip(adams[1:], fighters, strict=False):
+            adam.steer(optimizer, progress)
         writing.tau.value = at(config.tau, progress)
 
     def log_weights(found: Mapping[str, Any], text: Tensor, k: int) -> Tensor:
@@ -156,7 +156,7 @@ def build(config: Config, about: About) -> Game:
             (drawn["latent"] + 1) / 2, drawn.get("temperature", config.temperature)
         ),
         tempered=True,
-        score=(lambda x, label: writing.score(x)) if config.likelihood < 1 else None,
+        score=None if critic is None else lambda x, label: writing.score(x),
         average=Average(config.average) if ever(config.average) else None,
         bound=Bound("texts", log_weights, exact=True),
         on_round=on_round,

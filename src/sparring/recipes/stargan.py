@@ -142,6 +142,7 @@ def build(config: Config, about: About) -> Game:
         config,
         {"generator": generator, "critic": critic},
         players,
+        [translator, judge],
         score=star.score,
         sample=lambda found, drawn: found["generator"](drawn["source"], drawn.get("label")).float(),
         draw=(lambda n, generator: {"label": latent(n, generator)["label"]}) if about.classes else None,

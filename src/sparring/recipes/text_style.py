@@ -30,9 +30,9 @@ from sparring.average import Average
 from sparring.config import UserError
 from sparring.data.source import About, Source
 from sparring.data.views import domains
-from sparring.game import Game, Latent, Player, linear_decay
+from sparring.game import Game, Latent, Player
 from sparring.nn.style import Editor, StyleCritic
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 from sparring.restyling import Restyling
 from sparring.translating import single_scores
 
@@ -104,14 +104,18 @@ def build(config: Config, about: About) -> Game:
             f"likelihood={config.likelihood} must lie in [0, 1), early={config.early} and strange={config.strange} in "
             "[0, 1]"
         )
+    if config.anchor < 1:
+        raise UserError(f"anchor={config.anchor} is a number of rounds, at least 1; more than --rounds is never")
     words, styles, length = len(about.vocabulary), len(about.classes), about.shape[0]
     objective = single_scores(config.objective)
     editor = Editor(words, styles, length, config.width, config.hidden)
     critic = StyleCritic(words, styles, config.critic_width, config.critic_layers)
     weights = config.changed, config.cycle, config.identity
     both = Restyling(editor, critic, objective, styles, config.heard, config.strange, *weights)
-    learner, writer = config.learning.over(editor.parameters()), config.generator.over(editor.parameters())
-    judge = config.discriminator.over(critic.parameters())
+    adams = config.learning, config.generator, config.discriminator
+    learner, writer, judge = (
+        adam.over(m.parameters()) for adam, m in zip(adams, (editor, editor, critic), strict=True)
+    )
     turn, early = round(config.likelihood * config.rounds), round(config.early * config.rounds)
     players = [
         Player("likelihood", both.likelihood, learner, stop=turn),
@@ -130,5 +134,5 @@ def build(config: Config, about: About) -> Game:
         sample=lambda found, drawn: found["generator"](drawn["source"], drawn["label"]),
         score=lambda x, label: critic(x, label).mean(1),
         average=Average(config.average) if config.average else None,
-        on_round=linear_decay([learner, writer, judge], config.decay, 0.0),
+        on_round=steered(zip(adams, (learner, writer, judge), strict=True), config.decay, 0.0),
     )

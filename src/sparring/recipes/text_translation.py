@@ -30,10 +30,10 @@ from sparring.config import UserError
 from sparring.data.clusters import unlabelled
 from sparring.data.source import About, Source
 from sparring.duel import Dial
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.cipher import Tables, TextCritic, chosen, missed, read, spelled
 from sparring.objectives import Objective
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 from sparring.schedules import Number, at
 from sparring.translating import fooled, single_scores
 
@@ -150,10 +150,10 @@ def build(config: Config, about: About) -> Game:
     both = _Cipher(config, Dial(config.cycle), objective, symbols, to_text, to_source, of_texts, of_sources)
     translators = config.generator.over([*to_text.parameters(), *to_source.parameters()])
     critics = config.discriminator.over([*of_texts.parameters(), *of_sources.parameters()])
-    slower = linear_decay([translators, critics], config.decay, 0.0)
+    steer = steered([(config.generator, translators), (config.discriminator, critics)], config.decay, 0.0)
 
     def on_round(progress: float) -> None:
-        slower(progress)
+        steer(progress)
         both.weight.value = at(config.cycle, progress)
 
     return Game(

@@ -28,10 +28,10 @@ from torch.nn.functional import l1_loss
 from sparring.average import Average
 from sparring.config import UserError
 from sparring.data.source import About, Source
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.signal import RANGE, LogMel, mel_of
 from sparring.nn.waves import Maps, Views, Vocoder, apart
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,15 @@ def build(config: Config, about: About) -> Game:
             f"segment={config.segment} and sounds of {about.shape[1]} samples: both must hold 4 hops of {mel.hop}, and "
             "sounds a whole number of them; use a smaller --hop, or more --seconds"
         )
-    if not config.periods and not config.scales:
+    contested = bool(config.adversarial or config.matching)
+    if contested and not config.periods and not config.scales:
         raise UserError("periods and scales are empty: a discriminator needs a view, such as --periods 2 3 5")
     generator = Vocoder(mel.bands, mel.hop, config.width)
     voice = _Voice(config, LogMel(mel), generator, Views(config.periods, config.scales, config.critic_width))
-    optimizers = [config.generator.over(generator.parameters())]
+    adams, optimizers = (config.generator, config.discriminator), [config.generator.over(generator.parameters())]
     modules: dict[str, nn.Module] = {"generator": generator}
     players = [Player("generator", voice.generator_loss, optimizers[0])]
-    if config.adversarial or config.matching:
+    if contested:
         modules["views"] = voice.views
         optimizers.append(config.discriminator.over(voice.views.parameters()))
         players.insert(0, Player("discriminator", voice.discriminator_loss, optimizers[1]))
@@ -161,5 +162,5 @@ def build(config: Config, about: About) -> Game:
         score=voice.score if "views" in modules else None,
         average=Average(config.average) if config.average else None,
         prepare=voice.prepare,
-        on_round=linear_decay(optimizers, config.decay, 0.05),
+        on_round=steered(zip(adams, optimizers, strict=False), config.decay, 0.05),
     )

@@ -29,9 +29,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from sparring.config import UserError
 from sparring.data.clusters import unlabelled
 from sparring.data.source import About, Source
-from sparring.game import Batch, Game, Loss, Player, linear_decay
+from sparring.game import Batch, Game, Loss, Player
 from sparring.nn.alignment import Centre, Choice, Critics, Maps, Memory, dictionary, procrustes
-from sparring.optimizers import Adam
+from sparring.optimizers import Adam, steered
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,8 @@ class _Muse:
         self.maps.straighten(self.config.beta)
 
     def kept(self, loss: Loss) -> None:
-        points, sources = self.memory.keep()
-        self.of_points.see(points)
-        self.of_sources.see(sources)
+        for centre, rows in zip((self.of_points, self.of_sources), self.memory.keep(), strict=True):
+            centre.see(rows)
 
     def away(self, batch: Batch) -> Loss:
         # what a refinement brings to its least in one step; rates have fallen to 0, so the optimizer moves nothing
@@ -140,12 +139,14 @@ def build(config: Config, about: About) -> Game:
     if about.shape != about.source:
         lengths = f"{about.shape[0]} and of {about.source[0]} numbers"
         raise UserError(f"vectors of {lengths} cannot be turned into each other; use vectors of one length")
+    if config.rounds < 2:
+        raise UserError(f"rounds={config.rounds}: one is needed to learn, and one to refine; use 2 or more")
     begin = max(config.rounds // 2, config.rounds - config.refinements)
     maps, critics = Maps(about.shape[0], config.maps), Critics(about.shape[0], config.maps, config.width, config.forget)
     centres = Centre(about.shape[0]), Centre(about.shape[0])
     muse = _Muse(config, maps, critics, Memory(about.shape[0], config.memory), Choice(config.maps), *centres)
-    movers = config.generator.over(maps.parameters()), config.discriminator.over(critics.parameters())
-    slower = linear_decay(movers, 0.0, 0.0)
+    adams = config.generator, config.discriminator
+    movers = adams[0].over(maps.parameters()), adams[1].over(critics.parameters())
     modules: dict[str, nn.Module] = {
         "maps": maps, "critics": critics, "memory": muse.memory, "choice": muse.choice,
         "centre of sources": muse.of_sources, "centre of points": muse.of_points,
@@ -161,5 +162,5 @@ def build(config: Config, about: About) -> Game:
         given=("source",),
         sample=sampled,
         score=lambda x, label: critics(muse.of_points(x).expand(config.maps, -1, -1)).mean(0),
-        on_round=lambda progress: slower(min(1.0, progress * config.rounds / begin)),
+        on_round=steered(zip(adams, movers, strict=True), 0.0, 0.0, end=begin / config.rounds),
     )

@@ -23,6 +23,7 @@ _MEANINGS = {
     "density": ("Density", "Like precision, counting how many real neighbours each sample has."),
     "coverage": ("Coverage", "Share of real data with a sample close by: variety, robust to outliers."),
     "accuracy": ("Accuracy", "Share of held-out data whose class is named rightly."),
+    "class right": ("Class right", "Share of samples that are read as the class that was asked for."),
     "modes": ("Modes", "Centres of the data that samples reach."),
     "high quality share": ("High quality share", "Share of samples within 3 sigma of a centre."),
     "confidence": ("Confidence", "How sure the classifier is of each sample's class, on average."),
