@@ -11,10 +11,12 @@ from sparring.data.words import FIRST
 from sparring.nn.sequence import Baseline, Cell, TextClassifier, TextCritic, TokenGenerator
 
 
-def writer(first: int, cell: Cell = "gru", length: int = 3) -> TokenGenerator:
+def writer(first: int, cell: Cell = "gru", length: int = 3, places: bool = False) -> TokenGenerator:
     torch.manual_seed(0)
-    network = TokenGenerator(3, first, length, 4, 8, cell)
+    network = TokenGenerator(3, first, length, 4, 8, cell, places)
     torch.nn.init.normal_(network.out.weight)
+    if network.place is not None:
+        torch.nn.init.normal_(network.place)
     return network.requires_grad_(True)
 
 
@@ -27,10 +29,12 @@ def every_text(network: TokenGenerator) -> torch.Tensor:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("first", [0, FIRST])
-@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize(("temperature", "places"), [(1.0, False), (0.5, False), (1.0, True)])
 @torch.no_grad()
-def test_probabilities_sum_to_one_and_draws_follow_them(first: int, cell: Cell, temperature: float) -> None:
-    network = writer(first, cell)
+def test_probabilities_sum_to_one_and_draws_follow_them(
+    first: int, cell: Cell, temperature: float, places: bool
+) -> None:
+    network = writer(first, cell, places=places)
     texts = every_text(network)
     assert len(texts) == (27 if first else 15)
     share = network.log_prob(texts, temperature).sum(1).exp()

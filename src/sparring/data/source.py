@@ -229,7 +229,7 @@ def carve(train: Source, fraction: float, seed: int = 0) -> tuple[Source, Source
     """Split off a random `fraction` (0 < fraction < 1) of `train`: (what stays, what is set aside).
 
     The choice is a function of (length, fraction, seed) alone, and at least one row lands on each side. Rows that are
-    pieces of one film or file stay together; where all are of one, its end is set aside. `UserError` for fewer than two.
+    pieces of one film or file stay together; where all are of one, its end is set aside. `UserError` for fewer than 2.
     """
     pieces = _pieces_of(train)
     if pieces is not None and len(torch.unique(pieces)) > 1:

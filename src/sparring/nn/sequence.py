@@ -23,15 +23,25 @@ Choose = Callable[[int, Tensor], Tensor]
 
 
 class TokenGenerator(nn.Module):
-    """Writes texts of `length` words, each from those before it: embedding, a recurrent layer, logits."""
+    """Writes texts of `length` words, each from those before it: embedding, a recurrent layer, logits.
 
-    def __init__(self, symbols: int, first: int, length: int, embedding: int, hidden: int, cell: Cell) -> None:
+    With `places` it is told how far it is: the vector of a word has that of the place added that it leads to.
+    """
+
+    def __init__(
+        self, symbols: int, first: int, length: int, embedding: int, hidden: int, cell: Cell, places: bool = False
+    ) -> None:
         super().__init__()
         self.symbols, self.first, self.length = symbols, first, length
         self.embedding = nn.Embedding(symbols + 1, embedding)  # the last one stands before the first word
         body = nn.LSTM if cell == "lstm" else nn.GRU
         self.body = body(embedding, hidden, batch_first=True)
         self.out = nn.Linear(hidden, symbols)
+        self.place = nn.Parameter(0.1 * torch.randn(length, embedding)) if places else None
+
+    def at(self, x: Tensor, place: slice | int) -> Tensor:
+        """Vectors of words, (N, E) or (N, L, E), as they are at a place or at several."""
+        return x if self.place is None else x + self.place[place]
 
     @property
     def ends(self) -> bool:
@@ -42,7 +52,7 @@ class TokenGenerator(nn.Module):
         """(N, L) int64 -> (N, L) nats of each word given those before it; 0 behind the end, which counts itself."""
         index = text - self.first
         before = torch.cat([torch.full_like(index[:, :1], self.symbols), index[:, :-1]], 1)
-        logits = self.out(self.body(self.embedding(before))[0]).float()
+        logits = self.out(self.body(self.at(self.embedding(before), slice(before.shape[1])))[0]).float()
         logits = logits if temperature == 1 else logits / temperature  # a copy costs much with many words
         found = -cross_entropy(logits.flatten(0, 1), index.flatten(), reduction="none").view(index.shape)
         return found * self.counted(text)
@@ -89,7 +99,7 @@ class TokenGenerator(nn.Module):
         x = self.embedding.weight[-1].expand(n, -1)
         chosen: list[Tensor] = []
         for place in range(self.length):
-            state = self._stepped(x, state)
+            state = self._stepped(self.at(x, place), state)
             now = begun[place] if place < len(begun) else choose(place, self.out(state[0]))
             if self.ends and chosen:
                 now = _after_end(chosen[-1], now)

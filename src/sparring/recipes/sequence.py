@@ -65,6 +65,8 @@ class Config:
     """Numbers by which the generator knows a word."""
     hidden: int = 96
     """Numbers by which it knows what it has written."""
+    places: bool = False
+    """Tell it which place of the text it writes, where the form hangs on that, as in verse."""
     critic_embedding: int = 64
     """Numbers by which the discriminator knows a word."""
     critic_widths: tuple[int, ...] = (2, 3, 4, 5)
@@ -113,7 +115,7 @@ def build(config: Config, about: About) -> Game:
     check(config.likelihood, config.early, config.temperature, config.rollouts if config.carrier == "straight" else 0)
     length, first = about.shape[0], FIRST if about.whole else 0
     symbols = len(about.vocabulary) + FIRST - first
-    generator = TokenGenerator(symbols, first, length, config.embedding, config.hidden, config.cell)
+    generator = TokenGenerator(symbols, first, length, config.embedding, config.hidden, config.cell, config.places)
     sizes = config.critic_embedding, config.critic_widths, config.critic_maps
     critic = TextCritic(symbols, length, *sizes, config.spectral) if config.likelihood < 1 else None
     objective = any_objective(config.objective)
