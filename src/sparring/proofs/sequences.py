@@ -245,7 +245,8 @@ def quatrains(seeds: int, effort: Effort) -> Result:
     train, test = carve(quatrain_source(), 0.1)
     learnt, held_out = (split[torch.arange(len(split))]["text"] for split in (train, test))
     short = {} if effort == "full" else {"rounds": 4, "batch": 8}
-    model = {"cell": "lstm", "embedding": 96, "hidden": 192, "rounds": 800, "likelihood": 0.92, "early": 0.03, **short}
+    model = {"cell": "lstm", "embedding": 96, "hidden": 192, "places": True, "likelihood": 0.92, "early": 0.03}
+    model |= {"rounds": 1000, **short}
     found, cooler, shown = [], [], list[str]()
     for seed in seeds_of(seeds):
         run = played("sequence", "tuned", model, train, seed)
@@ -268,7 +269,7 @@ def quatrains(seeds: int, effort: Effort) -> Result:
     text = (
         f"{len(train):,} quatrains of five characters a line, whole or from longer poems of the Tang, to learn from, "
         f"and {len(test):,} held out. 1,000 samples. Of the form: each sign in its place and none elsewhere. "
-        "Poets do repeat a character; see how often. Nearest training poem: the largest share of a poem's pairs of "
+        "The writer knows which place it writes at. Poets do repeat a character; see how often. Nearest training poem: the largest share of a poem's pairs of "
         "characters that one has."
     )
     result = of_claims("quatrains", 233, "Texts: quatrains of the Tang", text, claims)
