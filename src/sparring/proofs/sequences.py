@@ -269,8 +269,8 @@ def quatrains(seeds: int, effort: Effort) -> Result:
     text = (
         f"{len(train):,} quatrains of five characters a line, whole or from longer poems of the Tang, to learn from, "
         f"and {len(test):,} held out. 1,000 samples. Of the form: each sign in its place and none elsewhere. "
-        "The writer knows which place it writes at. Poets do repeat a character; see how often. Nearest training poem: the largest share of a poem's pairs of "
-        "characters that one has."
+        "The writer is told which place it writes at. Poets do repeat a character; see how often. Nearest training "
+        "poem: the largest share of a poem's pairs of characters that one has."
     )
     result = of_claims("quatrains", 233, "Texts: quatrains of the Tang", text, claims)
     return replace(result, more={"samples": shown})
