@@ -16,6 +16,7 @@ from PIL import Image
 
 from sparring.config import UserError
 from sparring.report import curves, pictures, write_report
+from tests.studio.browser import chromium
 
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
@@ -121,6 +122,22 @@ def test_a_complete_run_is_told_whole(run: Path) -> None:
     assert [len(chart) for chart in page.data["charts"]] == [1, 1, 1]
     assert {p.name for p in run.iterdir()} >= {"grid.png", "learning.gif"}
     assert not [p for p in run.iterdir() if p.name.startswith(".")]
+
+
+def test_the_page_draws_its_curves_beside_what_the_doctor_found(run: Path) -> None:
+    found = {"event": "finding", "kind": "plateau", "round": 100, "since": 100, "what": "no", "remedy": "yes"}
+    events = (run / "events.jsonl").read_text().splitlines()
+    (run / "events.jsonl").write_text("\n".join([*events[:-1], json.dumps({**found, "evidence": {}}), events[-1], ""]))
+    path = write_report(run)
+    assert "plateau" in Page(path).text
+    with chromium() as browser:
+        page, wrong = browser.new_page(), list[str]()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(path.as_uri())
+        drawn = page.evaluate("[...document.querySelectorAll('.chart svg')].map((svg) => svg.children.length)")
+        assert wrong == []
+        assert len(drawn) == len(Page(path).data["charts"])
+        assert all(count > 5 for count in drawn)
 
 
 def test_the_page_loads_nothing(run: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ def diagnose(arguments: Sequence[str]) -> None:
         g_loss: text("COLUMN") = None,  # type: ignore[valid-type]
         score: text("COLUMN") = None,  # type: ignore[valid-type]
     ) -> None:
-        """Say what is, or was, wrong with a training: a run of ours, or the log of any other program. JSON on stdout.
+        """Say what is, or was, wrong with a training: a run of ours, or the log of another program. JSON where piped.
 
         Args:
             path: A run's folder; or a CSV file, JSON lines or TensorBoard events with losses and scores over time.
@@ -50,7 +51,8 @@ def diagnose(arguments: Sequence[str]) -> None:
             Console(stderr=True).print(told, markup=False)
             found = diagnose_log(record)
         show(found)
-        print(json.dumps([finding.as_json() for finding in found], indent=1, ensure_ascii=False))
+        if not sys.stdout.isatty():  # who looks has the words above
+            print(json.dumps([finding.as_json() for finding in found], indent=1, ensure_ascii=False))
 
     command(run, arguments, "diagnose")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         checkpoint: Literal["final", "best"] = "final",
         trust: bool = False,
     ) -> None:
-        """Judge samples against held-out data; every score with its error and beside its floor. JSON on stdout.
+        """Judge samples against held-out data; every score with its error and beside its floor. JSON where it is piped.
 
         Args:
             path: A run's folder; or a folder, zip or .npz of pictures that any other program made, with --against.
@@ -64,7 +65,8 @@ def evaluate(arguments: Sequence[str]) -> None:
 
             result = trained.evaluate_pictures(path, Data(data=against, size=size), split, judge, protocol, seed)
         show_scores(result)
-        print(json.dumps(result, indent=1, ensure_ascii=False))
+        if not sys.stdout.isatty():  # who looks has the words above
+            print(json.dumps(result, indent=1, ensure_ascii=False))
 
     command(run, arguments, "evaluate")
 
@@ -98,7 +100,7 @@ def compare(arguments: Sequence[str]) -> None:
     """Several results side by side."""
 
     def run(paths: positional(tuple[str, ...], "RUN")) -> None:  # type: ignore[valid-type]
-        """Say which scores of two or more results differ by more than their errors. JSON on stdout.
+        """Say which scores of two or more results differ by more than their errors. JSON where it is piped.
 
         Each is compared with the first. Results that were made with different things (data, judge, numbers of
         samples) are refused, and the difference is named.
@@ -132,6 +134,7 @@ def compare(arguments: Sequence[str]) -> None:
                 away = f"{d.errors:+.1f}" if d.se else "no errors"
                 table.add_row(d.name, with_error(rows[0]), with_error(rows[1]), away, d.verdict)
             Console(stderr=True).print(table)
-        print(json.dumps({"first": first, "differences": told}, indent=1, ensure_ascii=False))
+        if not sys.stdout.isatty():  # who looks has the words above
+            print(json.dumps({"first": first, "differences": told}, indent=1, ensure_ascii=False))
 
     command(run, arguments, "compare")

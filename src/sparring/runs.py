@@ -71,7 +71,7 @@ class How:
     sink: tuple[str, ...] = ()
     """Who is told besides the run's folder: tensorboard, trackio or wandb; give it again for another."""
     evaluate: bool = True
-    """Judge the samples and write the report when training ends."""
+    """Judge the samples when training ends; the report is written in any case."""
 
 
 @dataclass(frozen=True)

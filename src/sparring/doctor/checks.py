@@ -286,11 +286,13 @@ LEAST_DEAD = 0.1
 def plateau(record: Record) -> Finding | None:
     """Samples that are far from the data, and have long ceased to come nearer."""
     series = record.of("distance").after(math.ceil(WARM_UP * record.total))
-    if len(series) < 2 * LONG or series.rounds[-1] < 0.6 * record.total:
+    if len(series) < 2 * LONG or series.rounds[-1] < 0.6 * record.total or record.total < SHORTEST:
         return None
     middle = len(series) // 2
     before, after = (sorted(part)[len(part) // 2] for part in (series.values[:middle], series.values[middle:]))
     if after < FAR or after < 0.9 * before or min(series.values[middle:]) < 0.7 * min(series.values[:middle]):
+        return None
+    if series.last(WINDOW).median < 0.9 * before:  # it comes nearer again
         return None
     return Finding(
         "plateau",
@@ -301,7 +303,8 @@ def plateau(record: Record) -> Finding | None:
     )
 
 
-FAR = 12.0
+FAR, SHORTEST = 12.0, 200
+"""Times the distance of real samples; rounds of a run in which anything can have come to an end."""
 LEAST_COVERAGE = 0.25
 
 

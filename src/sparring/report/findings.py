@@ -42,7 +42,7 @@ def _card(event: Mapping[str, Any], probes: Sequence[Mapping[str, Any]], snapsho
     numbers = ", ".join(f"{escape(name)} {_number(value)}" for name, value in pairs)
     drawn = "".join(_curve(str(name), probes, since) for name, _ in pairs[:2])
     return (
-        f'<article class="chart"><header><h3>{escape(str(event.get("kind", "")))}</h3>'
+        f'<article class="chart finding"><header><h3>{escape(str(event.get("kind", "")))}</h3>'
         f'<span class="at">{escape(when.strip())}</span></header><p>{escape(str(event.get("what", "")))}.</p>'
         f'<p class="fine">Evidence: {numbers}.</p>{drawn}{_picture(snapshots, since)}'
         f"<p><b>Try:</b> {escape(str(event.get('remedy', '')))}.</p></article>"
