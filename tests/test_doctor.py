@@ -122,6 +122,11 @@ def test_a_plateau_is_told_only_where_nothing_else_explains_it_and_samples_are_b
     for index, event in enumerate(falling):
         event["values"] = {**event["values"], "distance": 60.0 - index}
     assert not diagnose(record_of(falling, 1000, 5000))
+    late = events(**far)
+    for event in late[-4:]:  # it has begun to come nearer
+        event["values"] = {**event["values"], "distance": 16.0}
+    assert not diagnose(record_of(late, 1000, 5000))
+    assert not diagnose(record_of(events(**far), 60, 5000))  # of so few rounds nothing can be said
 
 
 def test_a_judge_that_is_there_counts_the_classes(tmp_path: Path) -> None:
