@@ -96,17 +96,15 @@ _SEQGAN = Config(
 PRESETS: Mapping[str, Config] = {
     "tuned": Config(),
     "adversarial": Config(likelihood=0.0, early=0.0, generator=Adam(1e-3, 0.5, 0.999)),
-    "seqgan": _SEQGAN,
-    "likelihood": Config(likelihood=1.0),
-}
+    "seqgan": _SEQGAN, "likelihood": Config(likelihood=1.0),
+}  # fmt: skip
 
 
 def data(config: Config, source: Source) -> Source:
     """Texts, without labels."""
-    if source.about.key != "text":
-        raise UserError(
-            f"--data {source.about.name} has {source.about.what}, and sequence writes texts; give it a .txt"
-        )
+    about = source.about
+    if about.key != "text":
+        raise UserError(f"--data {about.name} has {about.what}, and sequence writes texts; give it a .txt")
     return unlabelled(source)
 
 
