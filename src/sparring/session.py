@@ -217,7 +217,7 @@ def _resume(path: Path, console: Console, world: World) -> Run:
     if world.first and not played:
         with only_one(run.path), writable(run.path):  # else another process's events would be dropped
             forget_after(run.path, state.round)
-    yields = bool(read_config(run.path).facts.get("yields")) and world.size == 1
+    yields = bool(run.written.facts.get("yields")) and world.size == 1
     job = Job(run.path, plan, splits, source, machine, game, state, shards, yields=yields)
     if played:
         console.print(f"{path} has all its {state.round:,} rounds and no scores yet", markup=False)
